@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# A front for scripts/, where everything is done.  "make help" lists it.
+
+VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL \
+	DURATION KDIR FORCE JOBS BUILD PATCHES
+export $(foreach v,$(VARS),$(if $($(v)),$(v)))
+
+help:
+	@scripts/help
+run check deps fetch tree kernel module boot apply series table bisect:
+	@scripts/$(or $(script-$@),$@)
+print-image:
+	@scripts/build --print-image
+clean:
+	rm -rf build/kernel build/module build/guest build/initrd build/run build/log
+
+script-kernel := build
+script-boot := prepare boot
+
+.DEFAULT_GOAL := help
+.PHONY: help run check deps fetch tree kernel module boot apply series table bisect print-image clean

@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PID 1 of the test VM: loads the test module, reports on a serial line of its
+ * own (the verdict channel), and powers the machine off, whatever happens.
+ *
+ * Options, from /proc/cmdline (scripts/boot gives the first two):
+ *   ptwalk.verdict=TTY	where to report; the console if there is none
+ *   ptwalk.timeout=N	give up on tests that still run after N seconds
+ *   ptwalk.run=NAME	loads /lib/ptwalk/ptwalk_NAME.ko (default: kunit), or
+ *			runs /bin/NAME; "none" only boots
+ *   ptwalk.filter=GLOB	only these KUnit cases: suite glob, or suite.case
+ *   ptwalk.selftest=X	misbehave, to test the harness: hang, stuck, panic,
+ *			silent, short, badmodule, warn
+ *   MODULE.PARAM=VALUE	is handed to the module, as modprobe does
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <regex.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KUNIT_DIR	"/sys/kernel/debug/kunit"
+#define THP_DIR		"/sys/kernel/mm/transparent_hugepage"
+
+enum {
+	COMPLAINT_LINES	= 25,	/* shown after the line that complains */
+	SETTLE_SECONDS	= 10,	/* for what ends by itself, such as grace periods */
+	LEAK_SLACK	= 4,	/* table pages: PID 1 itself may use some more */
+};
+
+static int verdict_fd = 1, kmsg_fd = -1;
+static char cmdline[4096];
+static int tests, failed, skipped, complaints, suites_planned;
+static bool broken, hung;	/* something besides a test result went wrong */
+static long tables_before;
+
+/* ------------------------------------------------------------- reporting */
+
+/* One write per line: parent and child both report. */
+__attribute__((format(printf, 1, 2)))
+static void verdict(const char *fmt, ...)
+{
+	char line[2048];
+	va_list ap;
+	int len, done = 0, n;
+
+	va_start(ap, fmt);
+	len = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (len >= (int)sizeof(line)) {
+		len = sizeof(line) - 1;
+		line[len - 1] = '\n';
+	}
+	for (; done < len; done += n) {
+		n = write(verdict_fd, line + done, len - done);
+		if (n <= 0)
+			return;
+	}
+}
+
+static __attribute__((noreturn)) void power_off(void)
+{
+	tcdrain(verdict_fd);
+	tcdrain(1);
+	usleep(100000);		/* the last byte is still in the UART */
+	reboot(RB_POWER_OFF);
+	reboot(RB_AUTOBOOT);
+	exit(1);		/* panics, and the kernel reboots after a panic */
+}
+
+/* ------------------------------------------------------------------ files */
+
+static char *read_line(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	return buf;
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* The last one counts, as for the kernel's own options. */
+static const char *option(const char *name, const char *otherwise)
+{
+	static char values[8][256];
+	static int next;
+	const char *p, *found = NULL;
+	size_t len = strlen(name);
+
+	for (p = cmdline; *p; p += strcspn(p, " "), p += strspn(p, " "))
+		if (!strncmp(p, name, len) && p[len] == '=')
+			found = p + len + 1;
+	if (!found)
+		return otherwise;
+	next = (next + 1) % 8;
+	snprintf(values[next], sizeof(values[next]), "%.*s",
+		 (int)strcspn(found, " "), found);
+	return values[next];
+}
+
+static bool selftest(const char *mode)
+{
+	return !strcmp(option("ptwalk.selftest", ""), mode);
+}
+
+static long seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* ------------------------------------------------------------------ setup */
+
+static void mount_filesystems(void)
+{
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sys", "/sys", "sysfs", 0, NULL);
+	mount("debug", "/sys/kernel/debug", "debugfs", 0, NULL);
+	mount("tmp", "/tmp", "tmpfs", 0, NULL);
+	mount("huge", "/huge", "hugetlbfs", 0, NULL);	/* if there is one */
+	read_line("/proc/cmdline", cmdline, sizeof(cmdline));
+}
+
+static void open_verdict(void)
+{
+	char path[300];
+	struct termios raw;
+	int fd;
+
+	if (selftest("silent"))
+		power_off();
+	snprintf(path, sizeof(path), "/dev/%s", option("ptwalk.verdict", "console"));
+	fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0) {
+		printf("init: cannot open %s: %m\n", path);
+		return;
+	}
+	if (!tcgetattr(fd, &raw)) {
+		cfmakeraw(&raw);
+		tcsetattr(fd, TCSANOW, &raw);
+	}
+	verdict_fd = fd;
+}
+
+/* "x86", or what powerpc says of itself: "radix", "hash" */
+static const char *mmu(void)
+{
+	static char line[256];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	const char *found = "x86";
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "MMU\t", 4))
+			continue;
+		found = strcasestr(line, "radix") ? "radix" : "hash";
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void print_canary(void)
+{
+	struct utsname u;
+
+	uname(&u);
+	verdict("ptwalk-verdict 1\n");
+	verdict("uname: %s %s  cpus: %ld  mmu: %s\n", u.release, u.machine,
+		sysconf(_SC_NPROCESSORS_ONLN), mmu());
+	verdict("run: %s filter: %s\n", option("ptwalk.run", "kunit"),
+		option("ptwalk.filter", "*"));
+	if (selftest("hang"))
+		for (;;)
+			pause();
+	if (selftest("panic"))
+		exit(1);
+}
+
+/* khugepaged would collapse what a test is about to. */
+static void quiet_khugepaged(void)
+{
+	write_file(THP_DIR "/enabled", "madvise");
+	write_file(THP_DIR "/khugepaged/scan_sleep_millisecs", "4000000000");
+	write_file(THP_DIR "/khugepaged/alloc_sleep_millisecs", "4000000000");
+	write_file(THP_DIR "/khugepaged/pages_to_scan", "1");
+}
+
+/* x86 changes its clock, by stopping the whole machine, seconds after boot. */
+static void settle_clock(void)
+{
+	const char *path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+	long until = seconds() + SETTLE_SECONDS;
+	char name[64];
+
+	while (strstr(read_line(path, name, sizeof(name)), "early") && seconds() < until)
+		usleep(50000);
+}
+
+/* ------------------------------------------------------ kernel complaints */
+
+/* A file of "ERE -- reason" lines, shared with scripts/judge. */
+struct rules {
+	int n;
+	regex_t re[64];
+};
+
+static struct rules complaint_rules, exception_rules;
+
+static void read_rules(struct rules *rules, const char *path)
+{
+	char line[512], *end;
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		end = strstr(line, " -- ");
+		if (line[0] == '#' || !end)
+			continue;
+		*end = '\0';
+		if (rules->n == 64 || regcomp(&rules->re[rules->n], line,
+					      REG_EXTENDED | REG_NOSUB)) {
+			verdict("error: %s: cannot use rule: %s\n", path, line);
+			broken = true;
+			continue;
+		}
+		rules->n++;
+	}
+	if (f)
+		fclose(f);
+}
+
+static bool matches(const struct rules *rules, const char *text)
+{
+	for (int i = 0; i < rules->n; i++)
+		if (!regexec(&rules->re[i], text, 0, NULL, 0))
+			return true;
+	return false;
+}
+
+/* KUnit's own report goes on between and after the lines of a complaint. */
+static bool is_ktap(const char *text)
+{
+	text += strspn(text, " ");
+	return !strncmp(text, "ok ", 3) || !strncmp(text, "not ok ", 7) ||
+	       !strncmp(text, "# ", 2) || !strncmp(text, "1..", 3) ||
+	       !strncmp(text, "KTAP ", 5);
+}
+
+static void judge_kmsg_line(const char *text)
+{
+	static int following;
+
+	if (matches(&complaint_rules, text) && !matches(&exception_rules, text)) {
+		verdict("complaint: %s\n", text);
+		complaints++;
+		following = COMPLAINT_LINES;
+	} else if (following && !is_ktap(text)) {
+		verdict("complaint+: %s\n", text);
+		following = strstr(text, "[ end trace") ? 0 : following - 1;
+	}
+}
+
+static void open_kmsg(void)
+{
+	read_rules(&complaint_rules, "/etc/complaints.list");
+	read_rules(&exception_rules, "/etc/complaints.except");
+	if (!complaint_rules.n)
+		verdict("error: no /etc/complaints.list in the initrd\n"), broken = true;
+	kmsg_fd = open("/dev/kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (kmsg_fd < 0)
+		verdict("error: /dev/kmsg: %m\n"), broken = true;
+}
+
+static void read_kmsg(void)
+{
+	char record[8192], *text;
+	ssize_t n;
+
+	while (kmsg_fd >= 0) {
+		n = read(kmsg_fd, record, sizeof(record) - 1);
+		if (n < 0 && errno == EPIPE) {
+			verdict("complaint: kernel log was overwritten before it was read\n");
+			complaints++;
+			continue;
+		}
+		if (n <= 0)
+			return;
+		record[n] = '\0';
+		text = strchr(record, ';');
+		if (!text)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		sscanf(text, ";1..%d", &suites_planned);	/* KUnit's plan */
+		judge_kmsg_line(text + 1);
+	}
+}
+
+/* ------------------------------------------------------------------ tests */
+
+/* "MODULE.PARAM=VALUE ..." of the command line, without the "MODULE." */
+static const char *module_params(const char *module)
+{
+	static char params[sizeof(cmdline)];
+	size_t len = strlen(module);
+	const char *p = cmdline;
+
+	params[0] = '\0';
+	for (; *p; p += strcspn(p, " "), p += strspn(p, " "))
+		if (!strncmp(p, module, len) && p[len] == '.')
+			strncat(params, p + len + 1, strcspn(p + len + 1, " ") + 1);
+	return params;
+}
+
+static bool load_module(const char *module, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || syscall(SYS_finit_module, fd, module_params(module), 0)) {
+		verdict("load: %s %m\n", module);
+		return false;
+	}
+	verdict("load: %s ok\n", module);
+	close(fd);
+	return true;
+}
+
+static bool run_program(const char *name, const char *path)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		execl(path, name, NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	verdict("program: %s status=%d\n", name, WIFEXITED(status) ?
+		WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	return status == 0;
+}
+
+/* The child: may get stuck in the kernel, so PID 1 stays out of here. */
+static bool run_tests_here(void)
+{
+	const char *run = option("ptwalk.run", "kunit");
+	char module[300], path[600];
+
+	snprintf(module, sizeof(module), "ptwalk_%s", run);
+	snprintf(path, sizeof(path), "/bin/%s", run);
+	if (selftest("stuck"))
+		for (;;)
+			pause();
+	if (!strcmp(run, "none"))
+		return true;
+	if (!access(path, X_OK))
+		return run_program(run, path);
+	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
+	return load_module(module, selftest("badmodule") ? "/init" : path);
+}
+
+static bool may_hang(const char *name, char state)
+{
+	return strchr("DR", state) || strstr(name, "kunit") || strstr(name, "(init");
+}
+
+/* Says what the tests, and all that runs or cannot be woken, are doing. */
+static void report_hang(long timeout)
+{
+	char path[300], text[512], *state;
+	struct dirent *d;
+	DIR *proc = opendir("/proc");
+	FILE *stack;
+
+	verdict("hang: tests still running after %ld s (ptwalk.timeout)\n", timeout);
+	broken = true;
+	hung = true;
+	while (proc && (d = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/stat", d->d_name);
+		state = strrchr(read_line(path, text, sizeof(text)), ')');
+		if (atoi(d->d_name) <= 1 || !state || !may_hang(text, state[2]))
+			continue;
+		verdict("hang+: %.40s\n", text);
+		snprintf(path, sizeof(path), "/proc/%s/stack", d->d_name);
+		stack = fopen(path, "re");
+		while (stack && fgets(text, sizeof(text), stack))
+			verdict("hang+:   %s", text);
+		if (stack)
+			fclose(stack);
+	}
+}
+
+static void run_tests(void)
+{
+	const char *filter = option("ptwalk.filter", NULL);
+	long timeout = atol(option("ptwalk.timeout", "600"));
+	int status = 0;
+	pid_t pid;
+
+	if (filter && !write_file("/sys/module/kunit/parameters/filter_glob", filter))
+		verdict("error: cannot set kunit.filter_glob: %m\n"), broken = true;
+	if (selftest("warn"))
+		write_file("/dev/kmsg", "WARNING: asked for by ptwalk.selftest=warn\n");
+
+	pid = fork();
+	if (!pid)
+		_exit(!run_tests_here());
+	while (pid > 0 && !waitpid(pid, &status, WNOHANG)) {
+		read_kmsg();
+		if (seconds() >= timeout)
+			return report_hang(timeout);
+		usleep(200000);	/* seldom: the tests count interrupts */
+	}
+	if (pid < 0 || status)
+		broken = true;
+}
+
+static void count_result(const char *line)
+{
+	bool bad = !strncmp(line, "    not ok ", 11);
+
+	if (!bad && strncmp(line, "    ok ", 7))
+		return;
+	tests++;
+	failed += bad;
+	skipped += !bad && strstr(line, " # SKIP");
+}
+
+static void copy_suite(const char *suite)
+{
+	char path[600], line[1024];
+	FILE *f;
+
+	snprintf(path, sizeof(path), KUNIT_DIR "/%s/results", suite);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (selftest("short") && strstr(line, "ok 1 "))
+			break;
+		verdict("%s", line);
+		count_result(line);
+	}
+	if (f)
+		fclose(f);
+}
+
+static int is_ours(const struct dirent *d)
+{
+	return !strncmp(d->d_name, "ptwalk_", 7);
+}
+
+static void copy_results(void)
+{
+	struct dirent **suites;
+	int n = scandir(KUNIT_DIR, &suites, is_ours, alphasort);
+
+	read_kmsg();
+	verdict("plan: suites=%d\n", suites_planned);
+	for (int i = 0; i < n; i++)
+		copy_suite(suites[i]->d_name);
+}
+
+/* ---------------------------------------------------------------- the end */
+
+/* What the module left behind (a late callback, say) would now hit. */
+static void unload_module(void)
+{
+	char module[300], path[600];
+
+	snprintf(module, sizeof(module), "ptwalk_%s", option("ptwalk.run", "kunit"));
+	snprintf(path, sizeof(path), "/sys/module/%s/initstate", module);
+	if (strcmp(read_line(path, path, sizeof(path)), "live"))
+		return;
+	if (!syscall(SYS_delete_module, module, O_NONBLOCK))
+		return verdict("unload: %s ok\n", module);
+	verdict("unload: %s %m\n", module);
+	broken = true;
+}
+
+static long page_tables(void)
+{
+	char line[128];
+	long n = -1;
+	FILE *f;
+
+	write_file("/proc/sys/vm/stat_refresh", "1");
+	f = fopen("/proc/vmstat", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "nr_page_table_pages %ld", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void check_leaks(void)
+{
+	long until = seconds() + SETTLE_SECONDS;
+	long after = page_tables();
+
+	while (after > tables_before + LEAK_SLACK && seconds() < until) {
+		usleep(200000);
+		after = page_tables();
+	}
+	verdict("vmstat: nr_page_table_pages before=%ld after=%ld\n",
+		tables_before, after);
+	if (after > tables_before + LEAK_SLACK) {
+		verdict("complaint: %ld pages of page tables leaked\n",
+			after - tables_before);
+		complaints++;
+	}
+}
+
+static void print_end(void)
+{
+	bool must_test = !strcmp(option("ptwalk.run", "kunit"), "kunit");
+	bool ok = !broken && !failed && !complaints && (tests || !must_test);
+
+	verdict("end: %s tests=%d failed=%d skipped=%d complaints=%d\n",
+		ok ? "ok" : "fail", tests, failed, skipped, complaints);
+}
+
+int main(void)
+{
+	mount_filesystems();
+	open_verdict();
+	print_canary();
+	open_kmsg();
+	quiet_khugepaged();
+	settle_clock();
+	tables_before = page_tables();
+	run_tests();
+	copy_results();
+	if (!hung) {
+		unload_module();
+		check_leaks();
+	}
+	read_kmsg();
+	print_end();
+	power_off();
+}

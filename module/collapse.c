@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Collapse of small pages into a huge page: whom it interrupts, what becomes
+ * of the PTE table, and what is left when it fails.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/shmem_fs.h>
+
+#include "ptwalk.h"
+
+#define NR_COLLAPSES	8
+#define GEN		1
+
+static void fput_action(void *file)
+{
+	fput(file);
+}
+
+/* Fills NR_COLLAPSES huge pages worth of small pages. */
+static unsigned long fill_many(struct kunit *test)
+{
+	unsigned long len = NR_COLLAPSES * HPAGE_PMD_SIZE;
+
+	ptwalk_map(test, PTWALK_BASE, len);
+	ptwalk_fill_small(test, PTWALK_BASE, len, GEN);
+	return len;
+}
+
+/* Fills one huge page worth of small pages. */
+static void fill_one(struct kunit *test)
+{
+	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, GEN);
+}
+
+static int collapse_one(void)
+{
+	return ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE);
+}
+
+static unsigned long wrong_pages_of_one(void)
+{
+	return ptwalk_wrong_pages(PTWALK_BASE, HPAGE_PMD_SIZE, GEN);
+}
+
+/* Broken: latency spikes on every CPU whenever huge pages are made. */
+static void collapse_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill_many(test);
+
+	ptwalk_spread(test, mm, PTWALK_BASE);
+	ptwalk_ipi_start();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	ptwalk_ipi_stop();
+	ptwalk_measure(test, "collapse_anon", NR_COLLAPSES);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+}
+
+/* Broken: an isolated CPU is disturbed by a process that never ran there. */
+static void collapse_spares_other_cpus(struct kunit *test)
+{
+	unsigned long len;
+	int cpu;
+
+	ptwalk_mm_enter(test);
+	cpu = ptwalk_other_cpu();
+	len = fill_many(test);
+	ptwalk_ipi_start();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	ptwalk_ipi_stop();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_on(cpu, PTWALK_IPI_BROADCAST));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_on(cpu, PTWALK_IPI_SERIALIZE));
+}
+
+/* Broken: memory of the process changes when it becomes a huge page. */
+static void collapse_keeps_contents(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill_many(test);
+
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	KUNIT_EXPECT_TRUE(test, ptwalk_is_huge(mm, PTWALK_BASE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
+}
+
+/*
+ * Collapses under a walker that is in the old table.  A first collapse next to
+ * it drains the per-CPU lists of the LRU, which the held CPU could not do.
+ */
+static struct ptwalk_hold *collapse_under_walker(struct kunit *test,
+						 struct mm_struct *mm,
+						 unsigned long len)
+{
+	struct ptwalk_hold *hold;
+	void *table;
+
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE + HPAGE_PMD_SIZE,
+						 len - HPAGE_PMD_SIZE));
+	table = ptwalk_table(mm, PTWALK_BASE);
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(table)));
+	hold = ptwalk_hold(test, mm, PTWALK_BASE, PTWALK_HOLD_IRQS_OFF);
+	KUNIT_EXPECT_EQ(test, 0, collapse_one());
+	return hold;
+}
+
+/* Broken: making a huge page stalls while any CPU has interrupts off. */
+static void collapse_does_not_wait_for_walker(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct ptwalk_hold *hold;
+
+	hold = collapse_under_walker(test, mm, fill_many(test));
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_hold_release(hold),
+			      "collapse waited until the walker left");
+	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
+}
+
+static void expect_table_outlived(struct kunit *test, struct ptwalk_hold *hold)
+{
+	unsigned int freed = ptwalk_watch_freed();
+
+	ptwalk_hold_release(hold);
+	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the walker");
+	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
+			    "reused under the walker");
+	ptwalk_mm_leave(test);
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
+			      "never freed after the walker left");
+}
+
+/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+static void collapse_table_outlives_walker(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill_many(test);
+
+	expect_table_outlived(test, collapse_under_walker(test, mm, len));
+}
+
+/* Broken: a table that a walker may still read is put to use again. */
+static void collapse_deposits_fresh_table(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	void *old;
+
+	fill_one(test);
+	old = ptwalk_table(mm, PTWALK_BASE);
+	KUNIT_ASSERT_NOT_NULL(test, old);
+	KUNIT_ASSERT_EQ(test, 0, collapse_one());
+	KUNIT_ASSERT_TRUE(test, ptwalk_is_huge(mm, PTWALK_BASE));
+	/* Giving back one page splits, which takes the deposited table. */
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
+	KUNIT_ASSERT_NOT_NULL(test, ptwalk_table(mm, PTWALK_BASE));
+	KUNIT_EXPECT_PTR_NE(test, ptwalk_table(mm, PTWALK_BASE), old);
+}
+
+/* Makes a collapse find a page referenced after it detached the table. */
+static int collapse_and_fail(struct kunit *test)
+{
+	struct page *victim = ptwalk_page(PTWALK_BASE + PAGE_SIZE);
+	int ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, victim);
+	ptwalk_trap_set(victim);
+	ret = do_madvise(current->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
+			 MADV_COLLAPSE);
+	if (ptwalk_trap_clear())
+		put_page(victim);
+	else
+		KUNIT_FAIL(test, "the collapse allocated no huge page");
+	return ret;
+}
+
+/* Broken: a collapse that fails loses the memory it could not collapse. */
+static void failed_collapse_reattaches_table(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long bytes;
+	void *table;
+
+	fill_one(test);
+	table = ptwalk_table(mm, PTWALK_BASE);
+	bytes = mm_pgtables_bytes(mm);
+	KUNIT_EXPECT_EQ(test, -EAGAIN, collapse_and_fail(test));
+	KUNIT_EXPECT_PTR_EQ(test, ptwalk_table(mm, PTWALK_BASE), table);
+	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(mm), bytes);
+	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
+	KUNIT_EXPECT_EQ(test, 0, collapse_one());
+	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
+}
+
+/* Broken: each collapse that fails costs a page until reboot. */
+static void failed_collapse_leaks_no_table(struct kunit *test)
+{
+	long before = ptwalk_tables();
+	int i;
+
+	ptwalk_mm_enter(test);
+	fill_one(test);
+	for (i = 0; i < 4 * NR_COLLAPSES; i++)
+		KUNIT_EXPECT_EQ(test, -EAGAIN, collapse_and_fail(test));
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: each huge page that was made costs a page until reboot. */
+static void collapse_leaks_no_table(struct kunit *test)
+{
+	long before = ptwalk_tables();
+	unsigned long len;
+
+	ptwalk_mm_enter(test);
+	len = fill_many(test);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	/* One is split, so that both ways to drop a deposited table are taken. */
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, before);
+}
+
+static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
+{
+	long before = ptwalk_tables();
+	int ret;
+
+	ptwalk_mm_enter(test);
+	fill_one(test);
+	ptwalk_fail_prepare(test, what);
+	ptwalk_fail_arm();
+	ret = do_madvise(current->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
+			 MADV_COLLAPSE);
+	ptwalk_fail_disarm();
+	ptwalk_fail_restore(test);
+	kunit_info(test, "collapse returned %d\n", ret);
+	KUNIT_EXPECT_TRUE(test, ret == -ENOMEM || ret == -EAGAIN ||
+			  (ret == 0 && what == PTWALK_FAIL_KERNEL));
+	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
+	KUNIT_EXPECT_EQ(test, 0, collapse_one());
+	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: running out of memory in a collapse loses or leaks memory. */
+static void collapse_without_huge_page(struct kunit *test)
+{
+	collapse_without_memory(test, PTWALK_FAIL_ALL);
+}
+
+/* Broken: as above, where the huge page can be had but no page table. */
+static void collapse_without_page_table(struct kunit *test)
+{
+	collapse_without_memory(test, PTWALK_FAIL_KERNEL);
+}
+
+/* As fill_many(), with pages of a tmpfs file. */
+static unsigned long fill_many_shmem(struct kunit *test)
+{
+	unsigned long len = NR_COLLAPSES * HPAGE_PMD_SIZE;
+	struct file *file;
+
+	if (!IS_ENABLED(CONFIG_SHMEM))
+		kunit_skip(test, "needs CONFIG_SHMEM");
+	file = shmem_file_setup("ptwalk", len, 0);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, fput_action, file));
+	ptwalk_map_file(test, file, PTWALK_BASE, len);
+	ptwalk_fill(test, PTWALK_BASE, len, GEN);
+	return len;
+}
+
+/* Broken: latency spikes on every CPU when tmpfs files become huge. */
+static void shmem_collapse_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill_many_shmem(test);
+
+	ptwalk_spread(test, mm, PTWALK_BASE);
+	ptwalk_ipi_start();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	ptwalk_ipi_stop();
+	ptwalk_measure(test, "collapse_shmem", NR_COLLAPSES);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
+}
+
+/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+static void shmem_collapse_table_outlives_walker(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill_many_shmem(test);
+
+	expect_table_outlived(test, collapse_under_walker(test, mm, len));
+}
+
+static struct kunit_case ptwalk_collapse_cases[] = {
+	KUNIT_CASE(collapse_broadcasts_nothing),
+	KUNIT_CASE(collapse_spares_other_cpus),
+	KUNIT_CASE(collapse_keeps_contents),
+	KUNIT_CASE_SLOW(collapse_does_not_wait_for_walker),
+	KUNIT_CASE_SLOW(collapse_table_outlives_walker),
+	KUNIT_CASE(collapse_deposits_fresh_table),
+	KUNIT_CASE(failed_collapse_reattaches_table),
+	KUNIT_CASE(failed_collapse_leaks_no_table),
+	KUNIT_CASE(collapse_leaks_no_table),
+	KUNIT_CASE(collapse_without_huge_page),
+	KUNIT_CASE(collapse_without_page_table),
+	KUNIT_CASE(shmem_collapse_broadcasts_nothing),
+	KUNIT_CASE_SLOW(shmem_collapse_table_outlives_walker),
+	{}
+};
+
+static struct kunit_suite ptwalk_collapse_suite = {
+	.name = "ptwalk_collapse",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_collapse_cases,
+};
+
+kunit_test_suite(ptwalk_collapse_suite);

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Freeing of PTE tables: in batches, and one by one when no page can be had
+ * for a batch.  Whom it interrupts, when the table is free, and that it is.
+ */
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
+
+#include "gather.h"
+#include "ptwalk.h"
+
+#define NR_TABLES	8
+#define NR_ROUNDS	16
+
+/* powerpc still interrupts all CPUs when it has no batch. */
+#define FALLBACK_BY_RCU	IS_ENABLED(CONFIG_X86)
+
+#ifdef CONFIG_MMU_GATHER_RCU_TABLE_FREE
+
+static unsigned long table_addr(int i)
+{
+	return PTWALK_BASE + i * PMD_SIZE;
+}
+
+/* One page in each table; a page behind them keeps the PMD table busy. */
+static void fill_tables(struct kunit *test)
+{
+	int i;
+
+	ptwalk_map(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, PTWALK_BASE,
+					    (NR_TABLES + 1) * PMD_SIZE,
+					    MADV_NOHUGEPAGE));
+	for (i = 0; i <= NR_TABLES; i++)
+		ptwalk_fill(test, table_addr(i), PAGE_SIZE, 1);
+}
+
+/* As free_pte_range(): unhooks the empty table. */
+static pgtable_t unhook_table(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = ptwalk_pmd_offset(mm, addr);
+	pgtable_t token = pmd_pgtable(*pmd);
+
+	pmd_clear(pmd);
+	mm_dec_nr_ptes(mm);
+	return token;
+}
+
+#ifdef CONFIG_X86
+/* Native x86 may free without tlb_remove_table(); paravirt guests use it. */
+static void remove_table(struct mmu_gather *tlb, pgtable_t token,
+			 unsigned long addr, bool direct)
+{
+	if (direct) {
+		tlb_flush_pmd_range(tlb, addr, PAGE_SIZE);
+		tlb->freed_tables = 1;
+		pagetable_pte_dtor(page_ptdesc(token));
+		tlb_remove_table(tlb, token);
+		return;
+	}
+	pte_free_tlb(tlb, token, addr);
+}
+#else
+static void remove_table(struct mmu_gather *tlb, pgtable_t token,
+			 unsigned long addr, bool direct)
+{
+	pte_free_tlb(tlb, token, addr);
+}
+#endif
+
+/**
+ * struct freeing - how free_table() is to free
+ * @no_batch: no page for a batch can be had
+ * @direct: this kernel frees tables without tlb_remove_table(); call it
+ * @nvcsw: out: how often freeing slept
+ * @batched: out: whether the table went into a batch
+ */
+struct freeing {
+	bool no_batch;
+	bool direct;
+	unsigned long nvcsw;
+	bool batched;
+};
+
+static void free_table(unsigned long addr, struct freeing *how)
+{
+	struct mm_struct *mm = current->mm;
+	struct mmu_gather tlb;
+	pgtable_t token;
+
+	mmap_write_lock(mm);
+	token = unhook_table(mm, addr);
+	tlb_gather_mmu(&tlb, mm);
+	how->nvcsw = current->nvcsw;
+	if (how->no_batch)
+		ptwalk_fail_arm();
+	remove_table(&tlb, token, addr, how->direct);
+	ptwalk_fail_disarm();
+	how->batched = tlb.batch;
+	how->nvcsw = current->nvcsw - how->nvcsw;
+	tlb_finish_mmu(&tlb);
+	mmap_write_unlock(mm);
+}
+
+/* Page by page: a kernel may free the tables of ranges that become empty. */
+static void empty_tables(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < NR_TABLES; i++)
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(table_addr(i), PAGE_SIZE));
+}
+
+/*
+ * Prepares all but the last table to be freed one by one.  The last one, freed
+ * as ever, tells whether this kernel uses tlb_remove_table() at all.
+ */
+static struct mm_struct *prepare_fallback(struct kunit *test,
+					  struct freeing *how)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	memset(how, 0, sizeof(*how));
+	fill_tables(test);
+	empty_tables(test);
+	free_table(table_addr(NR_TABLES - 1), how);
+	how->direct = !how->batched;
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	how->no_batch = true;
+	return mm;
+}
+
+static void watch_table(struct kunit *test, struct mm_struct *mm,
+			unsigned long addr)
+{
+	void *table = ptwalk_table(mm, addr);
+
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(table)));
+}
+
+/* Broken: under memory pressure each exit and munmap stalls every CPU. */
+static void fallback_broadcasts_nothing(struct kunit *test)
+{
+	struct freeing how;
+	struct mm_struct *mm = prepare_fallback(test, &how);
+	int i;
+
+	ptwalk_spread(test, mm, table_addr(NR_TABLES));
+	ptwalk_ipi_start();
+	for (i = 0; i < NR_TABLES - 1; i++)
+		free_table(table_addr(i), &how);
+	ptwalk_ipi_stop();
+	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
+	ptwalk_measure(test, "free_fallback", NR_TABLES - 1);
+	if (!FALLBACK_BY_RCU)
+		kunit_skip(test, "measured only: the fallback of powerpc interrupts all CPUs");
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+}
+
+/* Frees a table under a walker that is in it. */
+static struct ptwalk_hold *free_under_walker(struct kunit *test,
+					     struct freeing *how,
+					     enum ptwalk_hold_mode mode)
+{
+	struct mm_struct *mm = current->mm;
+	struct ptwalk_hold *hold;
+
+	watch_table(test, mm, table_addr(0));
+	hold = ptwalk_hold(test, mm, table_addr(0), mode);
+	free_table(table_addr(0), how);
+	return hold;
+}
+
+static void expect_table_outlived(struct kunit *test, struct ptwalk_hold *hold)
+{
+	unsigned int freed = ptwalk_watch_freed();
+	bool inside = ptwalk_hold_release(hold);
+
+	KUNIT_EXPECT_TRUE_MSG(test, !freed || !inside,
+			      "freed under the walker");
+	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
+			    "reused under the walker");
+	ptwalk_mm_leave(test);
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
+			      "never freed after the walker left");
+}
+
+/* Broken: munmap stalls while any CPU has interrupts off. */
+static void fallback_does_not_wait_for_walker(struct kunit *test)
+{
+	struct ptwalk_hold *hold;
+	struct freeing how;
+
+	if (!FALLBACK_BY_RCU)
+		kunit_skip(test, "the fallback of powerpc interrupts all CPUs");
+	prepare_fallback(test, &how);
+	hold = free_under_walker(test, &how, PTWALK_HOLD_IRQS_OFF);
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_hold_release(hold),
+			      "freeing waited until the walker left");
+	ptwalk_fail_restore(test);
+}
+
+/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+static void fallback_table_outlives_walker(struct kunit *test)
+{
+	struct ptwalk_hold *hold;
+	struct freeing how;
+
+	prepare_fallback(test, &how);
+	hold = free_under_walker(test, &how, PTWALK_HOLD_IRQS_OFF);
+	ptwalk_fail_restore(test);
+	expect_table_outlived(test, hold);
+}
+
+/* Broken: pte_offset_map() hands out a table that is free already. */
+static void fallback_table_outlives_rcu_reader(struct kunit *test)
+{
+	struct ptwalk_hold *hold;
+	struct freeing how;
+
+	if (!FALLBACK_BY_RCU)
+		kunit_skip(test, "the fallback of powerpc waits for interrupts only");
+	prepare_fallback(test, &how);
+	hold = free_under_walker(test, &how, PTWALK_HOLD_RCU);
+	ptwalk_fail_restore(test);
+	expect_table_outlived(test, hold);
+}
+
+/* Broken: munmap under memory pressure takes a grace period for each table. */
+static void fallback_does_not_sleep(struct kunit *test)
+{
+	unsigned long nvcsw = 0;
+	struct freeing how;
+	int i;
+
+	prepare_fallback(test, &how);
+	for (i = 0; i < NR_TABLES - 1; i++) {
+		free_table(table_addr(i), &how);
+		nvcsw += how.nvcsw;
+	}
+	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
+	KUNIT_EXPECT_EQ(test, nvcsw, 0);
+}
+
+/* Broken: freeing under memory pressure loses the memory. */
+static void fallback_returns_memory(struct kunit *test)
+{
+	long before = ptwalk_tables();
+	struct freeing how;
+	int i, round;
+
+	prepare_fallback(test, &how);
+	for (round = 0; round < NR_ROUNDS; round++) {
+		fill_tables(test);
+		empty_tables(test);
+		for (i = 0; i < NR_TABLES; i++)
+			free_table(table_addr(i), &how);
+	}
+	ptwalk_fail_restore(test);
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: as fallback_broadcasts_nothing, seen through munmap() itself. */
+static void munmap_fallback_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	int ret;
+
+	fill_tables(test);
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	ptwalk_spread(test, mm, table_addr(NR_TABLES));
+	ptwalk_ipi_start();
+	ptwalk_fail_arm();
+	ret = vm_munmap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
+	ptwalk_fail_disarm();
+	ptwalk_ipi_stop();
+	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_EQ(test, 0, ret);
+	ptwalk_measure(test, "munmap_fallback", NR_TABLES);
+	if (!FALLBACK_BY_RCU)
+		kunit_skip(test, "measured only: the fallback of powerpc interrupts all CPUs");
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+}
+
+/* Broken: every munmap stalls every CPU. */
+static void batch_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	fill_tables(test);
+	ptwalk_spread(test, mm, table_addr(NR_TABLES));
+	ptwalk_ipi_start();
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE,
+					   NR_TABLES * PMD_SIZE));
+	ptwalk_ipi_stop();
+	ptwalk_measure(test, "free_batch", NR_TABLES);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+}
+
+static void munmap_under_walker(struct kunit *test, enum ptwalk_hold_mode mode)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct ptwalk_hold *hold;
+
+	fill_tables(test);
+	watch_table(test, mm, table_addr(0));
+	hold = ptwalk_hold(test, mm, table_addr(0), mode);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, PMD_SIZE));
+	expect_table_outlived(test, hold);
+}
+
+/* Broken: GUP-fast reads freed tables where TLB flushes interrupt no CPU. */
+static void munmap_table_outlives_walker(struct kunit *test)
+{
+	munmap_under_walker(test, PTWALK_HOLD_IRQS_OFF);
+}
+
+/* Broken: pte_offset_map() hands out a table that is free already. */
+static void munmap_table_outlives_rcu_reader(struct kunit *test)
+{
+	munmap_under_walker(test, PTWALK_HOLD_RCU);
+}
+
+/* Broken: each munmap costs memory until reboot. */
+static void munmap_leaks_no_table(struct kunit *test)
+{
+	long before = ptwalk_tables();
+	int round;
+
+	ptwalk_mm_enter(test);
+	for (round = 0; round < NR_ROUNDS; round++) {
+		fill_tables(test);
+		KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, (NR_TABLES + 1) *
+						   PMD_SIZE));
+	}
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, before);
+}
+
+static struct kunit_case ptwalk_free_cases[] = {
+	KUNIT_CASE(fallback_broadcasts_nothing),
+	KUNIT_CASE_SLOW(fallback_does_not_wait_for_walker),
+	KUNIT_CASE_SLOW(fallback_table_outlives_walker),
+	KUNIT_CASE(fallback_table_outlives_rcu_reader),
+	KUNIT_CASE(fallback_does_not_sleep),
+	KUNIT_CASE(fallback_returns_memory),
+	KUNIT_CASE(munmap_fallback_broadcasts_nothing),
+	KUNIT_CASE(batch_broadcasts_nothing),
+	KUNIT_CASE_SLOW(munmap_table_outlives_walker),
+	KUNIT_CASE(munmap_table_outlives_rcu_reader),
+	KUNIT_CASE(munmap_leaks_no_table),
+	{}
+};
+
+#else /* !CONFIG_MMU_GATHER_RCU_TABLE_FREE */
+
+/* Broken: never; there is no RCU freeing in this kernel to be tested. */
+static void tables_freed_by_rcu(struct kunit *test)
+{
+	kunit_skip(test, "this kernel frees page tables without RCU");
+}
+
+static struct kunit_case ptwalk_free_cases[] = {
+	KUNIT_CASE(tables_freed_by_rcu),
+	{}
+};
+
+#endif
+
+static struct kunit_suite ptwalk_free_suite = {
+	.name = "ptwalk_free",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_free_cases,
+};
+
+kunit_test_suite(ptwalk_free_suite);

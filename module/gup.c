@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * GUP-fast returns the page that is mapped, whatever happens to the tables
+ * while it walks them.
+ *
+ * Every page carries its address and the generation of the mapping.  The
+ * generation rises after the old pages were unmapped and before new ones are
+ * tagged, so a page of an older generation than the one seen before the call
+ * is a page that was not mapped any more.
+ */
+#include <linux/atomic.h>
+#include <linux/compiler.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/prandom.h>
+#include <linux/sched/mm.h>
+#include <linux/uaccess.h>
+
+#include "ptwalk.h"
+
+#define NR_PAGES	16
+#define MAX_WALKERS	3
+
+/**
+ * struct race - what the walkers and the case share
+ * @mm: the address space
+ * @nr_pages: how many pages from PTWALK_BASE the walkers look up
+ * @check: judges one page that was returned, 0 if it is the right one
+ * @gen: current generation
+ * @stop: walkers shall leave the address space alone
+ * @idle: walkers that do so
+ */
+struct race {
+	struct mm_struct *mm;
+	unsigned int nr_pages;
+	int (*check)(struct page *page, unsigned long addr, u32 gen, int id);
+	u32 gen;
+	bool stop;
+	atomic_t idle;
+};
+
+/**
+ * struct walker - one kthread that calls GUP-fast
+ * @race: what it takes part in
+ * @id: its number, from 1
+ * @rnd: its random choices
+ * @fast: pages that get_user_pages_fast_only() returned
+ * @pinned: pages that pin_user_pages_fast() returned
+ * @missed: calls that returned none
+ * @wrong: pages that were not the right ones
+ */
+struct walker {
+	struct race *race;
+	int id;
+	struct rnd_state rnd;
+	unsigned long fast, pinned, missed, wrong;
+};
+
+static void look_up_fast(struct walker *w, unsigned long addr, u32 gen)
+{
+	struct page *page;
+
+	if (get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page) != 1) {
+		w->missed++;
+		return;
+	}
+	w->fast++;
+	if (w->race->check(page, addr, gen, w->id))
+		w->wrong++;
+	put_page(page);
+}
+
+static void look_up_pinned(struct walker *w, unsigned long addr, u32 gen)
+{
+	struct page *page;
+
+	if (pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) != 1) {
+		w->missed++;
+		return;
+	}
+	w->pinned++;
+	if (w->race->check(page, addr, gen, w->id))
+		w->wrong++;
+	unpin_user_page(page);
+}
+
+static void look_up(struct walker *w)
+{
+	u32 random = prandom_u32_state(&w->rnd);
+	unsigned long addr = PTWALK_BASE;
+	/* Pairs with the release in next_generation(). */
+	u32 gen = smp_load_acquire(&w->race->gen);
+
+	addr += (random >> 8) % w->race->nr_pages * PAGE_SIZE;
+	if (random % 4)
+		look_up_fast(w, addr, gen);
+	else
+		look_up_pinned(w, addr, gen);
+	/* A collapse needs a moment without references. */
+	if (random % 64 == 0)
+		usleep_range(500, 1000);
+}
+
+static int walker_fn(void *arg)
+{
+	struct walker *w = arg;
+
+	kthread_use_mm(w->race->mm);
+	while (!READ_ONCE(w->race->stop) && !kthread_should_stop()) {
+		look_up(w);
+		cond_resched();
+	}
+	kthread_unuse_mm(w->race->mm);
+	atomic_inc(&w->race->idle);
+	while (!kthread_should_stop())
+		msleep(20);
+	return 0;
+}
+
+static u64 first_word(struct page *page)
+{
+	u64 *ptr = kmap_local_page(page);
+	u64 word = READ_ONCE(*ptr);
+
+	kunmap_local(ptr);
+	return word;
+}
+
+/* Right: not tagged yet, or of this address and no older generation. */
+static int check_tag(struct page *page, unsigned long addr, u32 gen, int id)
+{
+	u64 word = first_word(page);
+
+	return word && ((u32)word != (u32)ptwalk_tag(addr, 0) ||
+			(u32)(word >> 32) < gen);
+}
+
+/* Right: what is stored through the reference is read at the address. */
+static int check_store(struct page *page, unsigned long addr, u32 gen, int id)
+{
+	u64 *ptr = kmap_local_page(page);
+	u64 word, old = READ_ONCE(ptr[id]);
+	int ret;
+
+	WRITE_ONCE(ptr[id], old + 1);
+	ret = get_user(word, (u64 __user *)addr + id);
+	kunmap_local(ptr);
+	return ret || word != old + 1 || check_tag(page, addr, gen, id);
+}
+
+static unsigned int nr_walkers(void)
+{
+	return min(num_online_cpus() - 1, MAX_WALKERS);
+}
+
+static struct walker *start_walkers(struct kunit *test, struct race *race)
+{
+	struct walker *w;
+	u32 seed = ptwalk_seed(test);
+	int cpu = cpumask_first(cpu_online_mask);
+	unsigned int i;
+
+	w = kunit_kcalloc(test, nr_walkers(), sizeof(*w), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	ptwalk_mm_share(test, race->mm);
+	for (i = 0; i < nr_walkers(); i++) {
+		cpu = cpumask_next(cpu, cpu_online_mask);
+		w[i].race = race;
+		w[i].id = i + 1;
+		prandom_seed_state(&w[i].rnd, seed + i);
+		ptwalk_kthread(test, walker_fn, &w[i], cpu);
+	}
+	return w;
+}
+
+static void stop_walkers(struct race *race)
+{
+	WRITE_ONCE(race->stop, true);
+	while (atomic_read(&race->idle) < nr_walkers())
+		msleep(20);
+}
+
+static void judge(struct kunit *test, struct walker *w, unsigned int rounds)
+{
+	unsigned long fast = 0, pinned = 0, missed = 0, wrong = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr_walkers(); i++) {
+		fast += w[i].fast;
+		pinned += w[i].pinned;
+		missed += w[i].missed;
+		wrong += w[i].wrong;
+	}
+	kunit_info(test, "rounds=%u fast=%lu pinned=%lu missed=%lu wrong=%lu\n",
+		   rounds, fast, pinned, missed, wrong);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	KUNIT_EXPECT_GT(test, fast, 0);
+	KUNIT_EXPECT_GT(test, rounds, 0);
+}
+
+static struct race *new_race(struct kunit *test)
+{
+	struct race *race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, race);
+	race->mm = ptwalk_mm_enter(test);
+	race->nr_pages = NR_PAGES;
+	race->check = check_tag;
+	race->gen = 1;
+	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	return race;
+}
+
+static unsigned long race_end(void)
+{
+	return jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+}
+
+static u32 next_generation(struct race *race)
+{
+	u32 gen = race->gen + 1;
+
+	/*
+	 * The old pages are unmapped; whoever sees the generation sees that
+	 * too.  Pairs with the acquire in look_up().
+	 */
+	smp_store_release(&race->gen, gen);
+	return gen;
+}
+
+/* Broken: data that a device stores is lost when the memory becomes huge. */
+static void gup_versus_collapse_and_split(struct kunit *test)
+{
+	struct race *race = new_race(test);
+	unsigned int rounds = 0;
+	struct walker *w;
+	unsigned long end;
+
+	race->check = check_store;
+	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, race->gen);
+	w = start_walkers(test, race);
+	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+		if (!do_madvise(race->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
+				MADV_COLLAPSE))
+			rounds++;
+		/* No walker looks up the last page: giving it back splits. */
+		ptwalk_zap(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE,
+			   PAGE_SIZE);
+	}
+	stop_walkers(race);
+	judge(test, w, rounds);
+}
+
+/* Broken: a device reads or writes memory that the process gave back. */
+static void gup_versus_zap(struct kunit *test)
+{
+	struct race *race = new_race(test);
+	unsigned long len = NR_PAGES * PAGE_SIZE;
+	unsigned int rounds = 0;
+	struct walker *w;
+	unsigned long end;
+
+	w = start_walkers(test, race);
+	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+		ptwalk_fill(test, PTWALK_BASE, len, race->gen);
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, len));
+		next_generation(race);
+		rounds++;
+	}
+	stop_walkers(race);
+	judge(test, w, rounds);
+}
+
+static void remap_until(struct kunit *test, struct race *race,
+			unsigned int *rounds)
+{
+	unsigned long end;
+
+	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+		ptwalk_fill(test, PTWALK_BASE, NR_PAGES * PAGE_SIZE,
+			    race->gen);
+		ptwalk_fail_arm();
+		*rounds += !vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE);
+		ptwalk_fail_disarm();
+		next_generation(race);
+		ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	}
+}
+
+/* Broken: GUP-fast walks freed tables and returns pages of others. */
+static void gup_versus_munmap(struct kunit *test)
+{
+	struct race *race = new_race(test);
+	unsigned int rounds = 0;
+	struct walker *w = start_walkers(test, race);
+
+	remap_until(test, race, &rounds);
+	stop_walkers(race);
+	judge(test, w, rounds);
+}
+
+/* Broken: the same, only when the machine is short of memory. */
+static void gup_versus_munmap_fallback(struct kunit *test)
+{
+	struct race *race = new_race(test);
+	unsigned int rounds = 0;
+	struct walker *w;
+
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	w = start_walkers(test, race);
+	remap_until(test, race, &rounds);
+	stop_walkers(race);
+	ptwalk_fail_restore(test);
+	judge(test, w, rounds);
+}
+
+static void watch_small_pages(struct kunit *test)
+{
+	struct page *page;
+	int i;
+
+	ptwalk_watch_reset();
+	for (i = 0; i < HPAGE_PMD_NR; i++) {
+		page = ptwalk_page(PTWALK_BASE + i * PAGE_SIZE);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(page));
+	}
+}
+
+/* Fills, collapses, gives back.  Returns how many small pages were freed. */
+static int collapse_round(struct kunit *test, struct race *race)
+{
+	int freed = -EAGAIN;
+
+	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, race->gen);
+	watch_small_pages(test);
+	if (!ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE)) {
+		ptwalk_watch_wait(HPAGE_PMD_NR, 1000);
+		freed = ptwalk_watch_freed();
+	}
+	/* A walker may fault next: it shall not find a huge page allowed. */
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(race->mm, PTWALK_BASE,
+					    HPAGE_PMD_SIZE, MADV_NOHUGEPAGE));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	next_generation(race);
+	return freed;
+}
+
+/* Broken: pages that were collapsed are never free again, or freed twice. */
+static void gup_leaves_no_reference(struct kunit *test)
+{
+	struct race *race = new_race(test);
+	unsigned int rounds = 0, kept = 0;
+	struct walker *w;
+	unsigned long end;
+
+	race->nr_pages = HPAGE_PMD_NR;
+	w = start_walkers(test, race);
+	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+		int freed = collapse_round(test, race);
+
+		if (freed < 0)
+			continue;
+		rounds++;
+		kept += HPAGE_PMD_NR - freed;
+	}
+	stop_walkers(race);
+	KUNIT_EXPECT_EQ(test, kept, 0);
+	judge(test, w, rounds);
+}
+
+static struct kunit_case ptwalk_gup_cases[] = {
+	KUNIT_CASE_SLOW(gup_versus_collapse_and_split),
+	KUNIT_CASE_SLOW(gup_versus_zap),
+	KUNIT_CASE_SLOW(gup_versus_munmap),
+	KUNIT_CASE_SLOW(gup_versus_munmap_fallback),
+	KUNIT_CASE_SLOW(gup_leaves_no_reference),
+	{}
+};
+
+static struct kunit_suite ptwalk_gup_suite = {
+	.name = "ptwalk_gup",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_gup_cases,
+};
+
+kunit_test_suite(ptwalk_gup_suite);

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Counts the CPUs that function calls interrupt, by function.
+ *
+ * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The
+ * ipi tracepoints do not do: a call to one CPU shows a generic callback there.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/cpumask.h>
+#include <linux/kallsyms.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+#include "ptwalk.h"
+
+#define MAX_FUNCS	32
+
+static const struct {
+	const char *name;
+	enum ptwalk_ipi_class class;
+} known[] = {
+	{ "tlb_remove_table_smp_sync",	PTWALK_IPI_BROADCAST },
+	{ "do_serialize",		PTWALK_IPI_SERIALIZE },
+	{ "tlb_sync_walkers_ipi",	PTWALK_IPI_SERIALIZE },
+	{ "flush_tlb_func",		PTWALK_IPI_TLB },
+	{ "sched_ttwu_pending",		PTWALK_IPI_WAKEUP },
+};
+
+/* Calls made by @counted_task, one row of @hits for each function seen. */
+static smp_call_func_t funcs[MAX_FUNCS];
+static atomic_t *hits;
+static struct task_struct *counted_task;
+static struct tracepoint *csd_tracepoint;
+
+static atomic_t *hit(int func, int cpu)
+{
+	return &hits[func * nr_cpu_ids + cpu];
+}
+
+/* The last row takes what does not fit; it is never expected to be used. */
+static int func_row(smp_call_func_t func)
+{
+	smp_call_func_t old;
+	int i;
+
+	for (i = 0; i < MAX_FUNCS - 1; i++) {
+		old = READ_ONCE(funcs[i]);
+		if (!old)
+			old = cmpxchg(&funcs[i], NULL, func) ?: func;
+		if (old == func)
+			return i;
+	}
+	return i;
+}
+
+/* Any context, interrupts may be off. */
+static void csd_queue_cpu(void *data, const unsigned int cpu,
+			  unsigned long callsite, smp_call_func_t func,
+			  call_single_data_t *csd)
+{
+	if (current == READ_ONCE(counted_task) && in_task())
+		atomic_inc(hit(func_row(func), cpu));
+}
+
+static enum ptwalk_ipi_class classify(smp_call_func_t func)
+{
+	char name[KSYM_SYMBOL_LEN];
+	size_t len;
+	int i;
+
+	if (!func)
+		return PTWALK_IPI_OTHER;
+	sprint_symbol(name, (unsigned long)func);
+	/* The compiler may have appended .isra.0 and the like. */
+	len = strcspn(name, "+.");
+	for (i = 0; i < ARRAY_SIZE(known); i++)
+		if (strlen(known[i].name) == len &&
+		    !strncmp(name, known[i].name, len))
+			return known[i].class;
+	return PTWALK_IPI_OTHER;
+}
+
+/**
+ * ptwalk_ipi_start() - count from zero the CPUs that current interrupts
+ */
+void ptwalk_ipi_start(void)
+{
+	WRITE_ONCE(counted_task, NULL);
+	memset(hits, 0, MAX_FUNCS * nr_cpu_ids * sizeof(*hits));
+	WRITE_ONCE(counted_task, current);
+}
+
+/**
+ * ptwalk_ipi_stop() - stop counting, keep the counts
+ */
+void ptwalk_ipi_stop(void)
+{
+	WRITE_ONCE(counted_task, NULL);
+}
+
+/**
+ * ptwalk_ipi_on() - how often one CPU was interrupted
+ * @cpu: the CPU
+ * @class: for what
+ *
+ * Return: number of calls to @cpu since ptwalk_ipi_start().
+ */
+unsigned int ptwalk_ipi_on(int cpu, enum ptwalk_ipi_class class)
+{
+	unsigned int n = 0;
+	int i;
+
+	for (i = 0; i < MAX_FUNCS; i++)
+		if (atomic_read(hit(i, cpu)) && classify(funcs[i]) == class)
+			n += atomic_read(hit(i, cpu));
+	return n;
+}
+
+/**
+ * ptwalk_ipi_cpus() - how many CPUs were interrupted, summed over calls
+ * @class: for what
+ *
+ * Return: a broadcast on N CPUs counts N - 1.
+ */
+unsigned int ptwalk_ipi_cpus(enum ptwalk_ipi_class class)
+{
+	unsigned int n = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		n += ptwalk_ipi_on(cpu, class);
+	return n;
+}
+
+/**
+ * ptwalk_measure() - report the counts in the form the result table is made of
+ * @test: the case whose log takes the line
+ * @op: name of the operation
+ * @ops: how many operations were counted
+ */
+void ptwalk_measure(struct kunit *test, const char *op, unsigned int ops)
+{
+	unsigned int bcast = ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST);
+	unsigned int serialize = ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE);
+	unsigned int tlb = ptwalk_ipi_cpus(PTWALK_IPI_TLB);
+	unsigned int other = ptwalk_ipi_cpus(PTWALK_IPI_OTHER);
+
+	kunit_info(test, "measure: %s cpus=%u ops=%u sync=%u tlb=%u total=%u broadcast=%u serialize=%u\n",
+		   op, num_online_cpus(), ops, bcast + serialize, tlb,
+		   bcast + serialize + tlb + other, bcast, serialize);
+}
+
+struct tracepoint_search {
+	const char *name;
+	struct tracepoint *found;
+};
+
+static void match_tracepoint(struct tracepoint *tp, void *priv)
+{
+	struct tracepoint_search *search = priv;
+
+	if (!strcmp(tp->name, search->name))
+		search->found = tp;
+}
+
+/**
+ * ptwalk_tracepoint() - find a tracepoint that is not exported to modules
+ * @name: its name
+ *
+ * Return: the tracepoint, or NULL.
+ */
+struct tracepoint *ptwalk_tracepoint(const char *name)
+{
+	struct tracepoint_search search = { .name = name };
+
+	for_each_kernel_tracepoint(match_tracepoint, &search);
+	if (!search.found)
+		pr_err("no tracepoint %s in this kernel\n", name);
+	return search.found;
+}
+
+/**
+ * ptwalk_ipi_init() - attach to the tracepoint
+ *
+ * Return: 0, -ENOENT if the kernel has no such tracepoint, or -ENOMEM.
+ */
+int ptwalk_ipi_init(void)
+{
+	int ret;
+
+	csd_tracepoint = ptwalk_tracepoint("csd_queue_cpu");
+	if (!csd_tracepoint)
+		return -ENOENT;
+	hits = kcalloc(MAX_FUNCS * nr_cpu_ids, sizeof(*hits), GFP_KERNEL);
+	if (!hits)
+		return -ENOMEM;
+	ret = tracepoint_probe_register(csd_tracepoint, csd_queue_cpu, NULL);
+	if (ret)
+		kfree(hits);
+	return ret;
+}
+
+/**
+ * ptwalk_ipi_exit() - detach from the tracepoint
+ */
+void ptwalk_ipi_exit(void)
+{
+	tracepoint_probe_unregister(csd_tracepoint, csd_queue_cpu, NULL);
+	tracepoint_synchronize_unregister();
+	kfree(hits);
+}

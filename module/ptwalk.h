@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Helpers shared by the suites of ptwalk_kunit.
+ *
+ * A case runs in its own kthread, on one CPU, in an address space of its own
+ * that nothing else knows.  Other kthreads act as the other threads of the
+ * process, or as a lockless walker that is held inside its window.  They only
+ * count: the case judges.
+ */
+#ifndef _PTWALK_H
+#define _PTWALK_H
+
+#include <kunit/test.h>
+#include <linux/bits.h>
+#include <linux/mm.h>
+#include <linux/mm_types.h>
+#include <linux/types.h>
+
+/* Start of the test mapping: aligned to any PMD and to a hash slice. */
+#define PTWALK_BASE	BIT(40)
+
+/* Parameters, see main.c. */
+extern unsigned int ptwalk_duration_ms;
+extern unsigned int ptwalk_hold_ms;
+u32 ptwalk_seed(struct kunit *test);
+
+int ptwalk_case_init(struct kunit *test);
+void ptwalk_case_exit(struct kunit *test);
+
+/* ipi.c */
+
+/**
+ * enum ptwalk_ipi_class - what a CPU was interrupted for
+ * @PTWALK_IPI_BROADCAST: to wait for lockless walkers, all CPUs
+ * @PTWALK_IPI_SERIALIZE: to wait for lockless walkers, CPUs of the mm
+ * @PTWALK_IPI_TLB: to flush its TLB
+ * @PTWALK_IPI_OTHER: any other function call
+ * @PTWALK_IPI_WAKEUP: remote wakeup, carried by the same mechanism
+ * @PTWALK_IPI_CLASSES: number of classes
+ */
+enum ptwalk_ipi_class {
+	PTWALK_IPI_BROADCAST,
+	PTWALK_IPI_SERIALIZE,
+	PTWALK_IPI_TLB,
+	PTWALK_IPI_OTHER,
+	PTWALK_IPI_WAKEUP,
+	PTWALK_IPI_CLASSES
+};
+
+int ptwalk_ipi_init(void);
+void ptwalk_ipi_exit(void);
+void ptwalk_ipi_start(void);
+void ptwalk_ipi_stop(void);
+unsigned int ptwalk_ipi_cpus(enum ptwalk_ipi_class class);
+unsigned int ptwalk_ipi_on(int cpu, enum ptwalk_ipi_class class);
+void ptwalk_measure(struct kunit *test, const char *op, unsigned int ops);
+
+/* watch.c */
+int ptwalk_watch_init(void);
+void ptwalk_watch_exit(void);
+void ptwalk_watch_reset(void);
+int ptwalk_watch_page(struct page *page);
+unsigned int ptwalk_watch_freed(void);
+bool ptwalk_watch_wait(unsigned int nr, unsigned int ms);
+void ptwalk_trap_set(struct page *victim);
+bool ptwalk_trap_clear(void);
+
+struct tracepoint *ptwalk_tracepoint(const char *name);
+
+/* fault.c */
+
+/**
+ * enum ptwalk_fail - which page allocations of the case fail
+ * @PTWALK_FAIL_NOWAIT: those that may not sleep, as the batch of the mmu_gather
+ * @PTWALK_FAIL_KERNEL: all but user pages, as page tables
+ * @PTWALK_FAIL_ALL: all
+ */
+enum ptwalk_fail {
+	PTWALK_FAIL_NOWAIT,
+	PTWALK_FAIL_KERNEL,
+	PTWALK_FAIL_ALL
+};
+
+void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what);
+void ptwalk_fail_restore(struct kunit *test);
+void ptwalk_fail_arm(void);
+void ptwalk_fail_disarm(void);
+
+/* addrspace.c */
+struct mm_struct *ptwalk_mm_enter(struct kunit *test);
+void ptwalk_mm_leave(struct kunit *test);
+void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm);
+void ptwalk_map(struct kunit *test, unsigned long addr, unsigned long len);
+void ptwalk_map_file(struct kunit *test, struct file *file, unsigned long addr,
+		     unsigned long len);
+void ptwalk_fill(struct kunit *test, unsigned long addr, unsigned long len,
+		 u32 gen);
+void ptwalk_fill_small(struct kunit *test, unsigned long addr,
+		       unsigned long len, u32 gen);
+unsigned long ptwalk_wrong_pages(unsigned long addr, unsigned long len,
+				 u32 gen);
+int ptwalk_collapse(unsigned long addr, unsigned long len);
+int ptwalk_zap(unsigned long addr, unsigned long len);
+pmd_t *ptwalk_pmd_offset(struct mm_struct *mm, unsigned long addr);
+void *ptwalk_table(struct mm_struct *mm, unsigned long addr);
+bool ptwalk_is_huge(struct mm_struct *mm, unsigned long addr);
+struct page *ptwalk_page(unsigned long addr);
+long ptwalk_tables(void);
+void ptwalk_expect_tables(struct kunit *test, long before);
+
+/**
+ * ptwalk_tag() - what is written in each page
+ * @addr: user address of the page
+ * @gen: generation of the mapping
+ *
+ * Return: a word that names the address and the generation, never 0.
+ */
+static inline u64 ptwalk_tag(unsigned long addr, u32 gen)
+{
+	return (u64)gen << 32 | (u32)(addr >> PAGE_SHIFT);
+}
+
+/* worker.c */
+
+/**
+ * enum ptwalk_hold_mode - what keeps a table alive for a held walker
+ * @PTWALK_HOLD_IRQS_OFF: interrupts disabled, as GUP-fast
+ * @PTWALK_HOLD_RCU: rcu_read_lock() alone, as pte_offset_map()
+ */
+enum ptwalk_hold_mode {
+	PTWALK_HOLD_IRQS_OFF,
+	PTWALK_HOLD_RCU
+};
+
+struct ptwalk_hold;
+
+void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
+		   unsigned long addr);
+int ptwalk_other_cpu(void);
+struct ptwalk_hold *ptwalk_hold(struct kunit *test, struct mm_struct *mm,
+				unsigned long addr, enum ptwalk_hold_mode mode);
+bool ptwalk_hold_release(struct ptwalk_hold *hold);
+unsigned int ptwalk_hold_bad_ptes(struct ptwalk_hold *hold);
+struct task_struct *ptwalk_kthread(struct kunit *test, int (*fn)(void *),
+				   void *arg, int cpu);
+
+#endif /* _PTWALK_H */

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154	# variables of lib.sh
+# The test machines, for run and check.  To be sourced after lib.sh.
+
+# guests [ARCH...]: "ARCH MMU" of each kind of test machine
+guests() {
+	local a m
+	for a; do
+		( load_arch "$a" && for m in $MMUS; do echo "$a $m"; done )
+	done
+}
+
+run_dir() { ( load_arch "$1"; MMU=$2 FLAVOR=$3; printf '%s/run/%s\n' "$BUILD" "$(run_key)" ); }
+
+# The tests decide; a boot only fails if there is nothing to decide on.
+boot_logged() { "$top/scripts/boot" || [ $? -eq 1 ]; }
+
+# boot_guest ARCH MMU FLAVOR: boot what scripts/prepare built, with progress.
+# An earlier boot of the same things, no older than file SINCE, will do.
+boot_guest() {
+	local dir key=$1-$3
+	dir=$(run_dir "$@")
+	if [ -n "${SINCE-}" ] && [ "$dir/result.txt" -nt "$SINCE" ] &&
+	   [ "$dir/result.txt" -nt "$BUILD/initrd/$key.cpio" ] &&
+	   [ "$dir/result.txt" -nt "$BUILD/kernel/$key/.ptwalk-built" ]; then
+		say "${STEP_PREFIX-}boot $2 $3: done before the interruption"
+		return 0
+	fi
+	ARCH=$1 MMU=$2 FLAVOR=$3 step "boot $2 $3" "$BUILD/log/boot-$2-$3.log" boot_logged
+}
+
+# judge_guest ARCH MMU FLAVOR: the judge's lines
+judge_guest() {
+	local base=
+	[ "$3" != base ] || base=--base
+	# shellcheck disable=SC2086	# none or one word
+	"$top/scripts/judge" "$(run_dir "$@")" --mmu "$2" $base 2>/dev/null
+}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)".
+# Input files: tests/base-expected (or /dev/null), then verdict.log.
+# Variables: mmu (default: what the guest says); cut_short: the machine is known
+# not to have got to its end, so what is missing need not be said.
+
+function report(what, name, reason) {
+	print what, name (reason == "" ? "" : " (" reason ")")
+	if (what == "FAIL")
+		failures++
+}
+
+# --- tests/base-expected: suite.case mmu,mmu reason
+FILENAME == ARGV[1] {
+	if (/^#/ || NF < 3)
+		next
+	on = "," $2 ","
+	name = $1
+	sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+/, "")
+	expected_on[name] = on
+	expected_why[name] = $0
+	next
+}
+
+{ sub(/\r$/, "") }
+
+# --- the frame
+/^ptwalk-verdict 1$/	{ canary = 1; next }
+/^uname: /		{ if (mmu == "") mmu = $NF; next }
+/^run: /		{ kunit = ($2 == "kunit"); filter = $4; next }
+/^load: /		{ if ($3 != "ok") bad_load($2); next }
+/^unload: .* ok$/	{ next }
+/^unload: /		{ report("FAIL", "unload", substr($0, 9)); next }
+/^error: /		{ report("FAIL", "init", substr($0, 8)); next }
+/^program: /		{ if ($3 != "status=0") report("FAIL", $2, $3); next }
+/^plan: suites=/	{ sub(/.*=/, ""); plan_suites = $0 + 0; next }
+/^hang: /		{ report("FAIL", "hang", substr($0, 7)); next }
+/^hang\+: /		{ print "\t" substr($0, 8); next }
+/^complaint: /		{ report("FAIL", "kernel-log", substr($0, 12)); next }
+/^complaint\+: /	{ print "\t" substr($0, 13); next }
+/^vmstat: /		{ next }
+/^end: /		{ end_line = $0; next }
+
+function bad_load(module) {
+	sub(/^load: [^ ]* /, "")
+	if (/^No such file/)
+		$0 = $0 ": it is not in the initrd, so was it built?"
+	else
+		$0 = $0 ": the console says why; was it built against this kernel?"
+	report("FAIL", module, "cannot be loaded: " $0)
+	not_loaded = 1
+}
+
+# --- KTAP: a block for each suite, as KUnit's debugfs gives it
+/^KTAP version 1$/	{ end_suite(); in_block = 1; next }
+/^    # Subtest: /	{ suite = $3; suites++; n = 0; plan = -1; next }
+/^    1\.\.[0-9]+$/	{ sub(/^    1\.\./, ""); plan = $0 + 0; next }
+/^    (not )?ok [0-9]+ / { result(); next }
+/^(not )?ok 1 /		{ suite_line = $0; end_suite(); next }
+
+# Why a case fails: what KUnit prints between the results
+/^ +# .*: (EXPECTATION|ASSERTION) FAILED at / {
+	sub(/.* FAILED at /, "")
+	sub(/.*\//, "")
+	add_reason("at " $0)
+	collecting = 1
+	next
+}
+/^ +# .*: (try |failed to |internal error)/ {
+	sub(/^ +# /, "")
+	add_reason($0)
+	next
+}
+/^ *#/			{ collecting = 0; next }
+collecting		{ add_reason($0) }
+
+function add_reason(text) {
+	gsub(/^[ \t]+|[ \t]+$/, "", text)
+	if (text != "" && length(reason) < 300)
+		reason = reason (reason == "" ? "" : " ") text
+}
+
+function result(	bad, name, skip, at) {
+	bad = ($1 == "not")
+	name = suite "." $(bad ? 4 : 3)
+	if ($(bad ? 3 : 2) != ++n)
+		report("FAIL", suite, "result " n " is missing before: " $0)
+	n = $(bad ? 3 : 2)
+	at = index($0, "# SKIP")
+	skip = at ? substr($0, at + 7) : ""
+	if (bad && reason == "" && index($0, " # "))
+		reason = substr($0, index($0, " # ") + 3)
+	judge_case(name, bad, at, skip)
+	cases++
+	bad_cases += bad
+	seen[name] = 1
+	reason = ""
+	collecting = 0
+}
+
+function judge_case(name, bad, skipped, skip,	must_fail) {
+	must_fail = (name in expected_on) && index(expected_on[name], "," mmu ",")
+	if (must_fail && bad)
+		report("XFAIL", name, "needs the series: " expected_why[name])
+	else if (must_fail)
+		report("FAIL", name, (skipped ? "skipped" : "passes") \
+			" without the series, though it should fail there: " expected_why[name])
+	else if (bad)
+		report("FAIL", name, reason == "" ? "no reason given" : reason)
+	else if (skipped)
+		report("SKIP", name, skip == "" ? "no reason given" : skip)
+	else
+		report("PASS", name, "")
+}
+
+function end_suite() {
+	if (in_block && suite == "")
+		report("FAIL", "results", "a KTAP header without a suite")
+	else if (suite != "" && plan < 0)
+		report("FAIL", suite, "no plan (\"1..N\")")
+	else if (suite != "" && n != plan)
+		report("FAIL", suite, "plan of " plan " cases, " n " reported")
+	else if (suite != "" && suite_line == "")
+		report("FAIL", suite, "its results end in the middle")
+	suite = ""
+	suite_line = ""
+	in_block = 0
+}
+
+END {
+	end_suite()
+	if (cut_short)
+		exit 1
+	if (!canary) {
+		report("FAIL", "verdict", "nothing heard: no \"ptwalk-verdict 1\" line")
+		exit 1
+	}
+	if (kunit && !not_loaded && suites != plan_suites)
+		report("FAIL", "suites", "KUnit planned " plan_suites + 0 " suites, " suites + 0 " reported")
+	if (kunit && !not_loaded && !cases)
+		report("FAIL", "suites", "no test case reported" \
+			(filter == "*" ? "" : "; does the filter " filter " match any?"))
+	if (end_line == "")
+		report("FAIL", "verdict", "no \"end:\" line: the guest did not get that far")
+	else if (end_line !~ (" tests=" cases + 0 " failed=" bad_cases + 0 " "))
+		report("FAIL", "verdict", "lines lost: " cases + 0 " results here, but " end_line)
+	if (filter == "*" && !not_loaded)
+		for (name in expected_on)
+			if (!(name in seen) && index(expected_on[name], "," mmu ","))
+				report("FAIL", name, "listed in tests/base-expected, but never ran")
+	exit failures > 0
+}

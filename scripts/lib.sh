@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034	# the variables are for the scripts that source this
+# What all scripts share.  To be sourced, under "set -eu".
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=${BUILD:-$top/build}
+PATCHES=${PATCHES:-$top/patches/v6.12}
+case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+ARCH=${ARCH:-x86_64}
+FLAVOR=${FLAVOR:-patched}
+MMU=${MMU:-}
+DEBUG=${DEBUG:-}
+VARIANT=${VARIANT:-}
+JOBS=${JOBS:-$(nproc)}
+
+LC_ALL=C
+export LC_ALL BUILD PATCHES
+# A make that called this script must not talk into the kernel's make.
+unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT KCONFIG_CONFIG KCONFIG_ALLCONFIG
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+
+# own_git ...: git for the trees made here: the user's settings (signing,
+# hooks, autocrlf) must not change the result, and no identity is needed.
+own_git() {
+	GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null git \
+		-c user.name=ptwalk -c user.email=ptwalk@localhost -c gc.auto=0 \
+		-c core.hooksPath=/dev/null -c commit.gpgsign=false -c core.autocrlf=false \
+		-c safe.directory='*' -c advice.detachedHead=false "$@"
+}
+
+say()  { printf '==> %s\n' "$*"; }
+warn() { printf 'ptwalk: notice: %s\n' "$*" >&2; }
+
+# die WHAT [CURE]: usage and environment errors, status 2
+die() {
+	printf 'ptwalk: error: %s\n' "$1" >&2
+	[ -z "${2-}" ] || printf 'ptwalk: cure: %s\n' "$2" >&2
+	exit 2
+}
+
+# usage "$@": print the script's leading comment when asked for help
+usage() {
+	case ${1-} in
+	-h|--help)
+		sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
+		exit 0 ;;
+	esac
+}
+
+arches() {
+	local f
+	for f in "$top"/scripts/arch/*.conf; do basename "$f" .conf; done | paste -sd ' '
+}
+
+# load_arch NAME: the record of one architecture; ARCH becomes NAME
+load_arch() {
+	case $1 in
+	''|*[!A-Za-z0-9_]*) ;;
+	*)	if [ -f "$top/scripts/arch/$1.conf" ]; then
+			ARCH=$1
+			# shellcheck source=/dev/null
+			. "$top/scripts/arch/$1.conf"
+			return 0
+		fi ;;
+	esac
+	die "unknown ARCH '$1'" "use ARCH= one of: $(arches)"
+}
+
+# check_flavor [NAME]: default is $FLAVOR
+check_flavor() {
+	FLAVOR=${1-$FLAVOR}
+	case $FLAVOR in
+	base|patched) ;;
+	*) die "unknown FLAVOR '$FLAVOR'" "use FLAVOR=base (test exports only) or FLAVOR=patched" ;;
+	esac
+}
+
+# check_mmu [NAME]: after load_arch; an empty MMU becomes the first the
+# architecture has
+check_mmu() {
+	MMU=${1-$MMU}
+	: "${MMU:=${MMUS%% *}}"
+	case " $MMUS " in
+	*" $MMU "*) ;;
+	*) die "unknown MMU '$MMU' for ARCH=$ARCH" "use MMU= one of: $MMUS" ;;
+	esac
+}
+
+# kernel_key: <arch>-<flavor>[-<debug>][-<variant>]
+kernel_key() {
+	printf '%s-%s%s%s\n' "$ARCH" "$FLAVOR" "${DEBUG:+-$DEBUG}" "${VARIANT:+-$VARIANT}"
+}
+
+# run_key: the key of a boot, with the MMU where there is a choice
+run_key() {
+	local key
+	key=$(kernel_key)
+	[ "$MMUS" = "${MMUS%% *}" ] || key=$key-$MMU
+	printf '%s\n' "$key"
+}
+
+# need PROGRAM...: die, naming the cure, if one is missing
+need() {
+	local p
+	for p; do
+		command -v "$p" >/dev/null ||
+			die "'$p' is not installed" "scripts/deps (installs as root, otherwise prints the command)"
+	done
+}
+
+# kernel_args: fills the array KARGS with what every "make" in a kernel tree
+# gets.  Fixed identity and time: the same source must give the same object
+# in every clone, or ccache would not know it again.
+kernel_args() {
+	local cc=${CROSS}gcc
+	need "$cc" make bc flex bison
+	if command -v ccache >/dev/null; then
+		cc="ccache $cc"
+		export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$BUILD
+		export CCACHE_SLOPPINESS=time_macros
+	fi
+	KARGS=(ARCH="$KARCH" CROSS_COMPILE="$CROSS" CC="$cc" HOSTCC="${cc/$CROSS/}"
+		KBUILD_BUILD_USER=ptwalk KBUILD_BUILD_HOST=ptwalk
+		KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC'
+		KBUILD_BUILD_VERSION=1)
+}
+
+# ---------------------------------------------------------------- progress
+
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+
+# progress LOG EXPECT: how far a build is: lines like "  CC  mm/gup.o"
+progress() {
+	local n last
+	n=$(grep -ac '^  [A-Z]' "$1" 2>/dev/null) || :
+	last=$(tail -n1 "$1" | tr -cd '[:print:]' | cut -c1-60)
+	case $last in '  '[A-Z]*) last=${last##* } last=${last#"$BUILD"/} ;; esac
+	[ "$2" -eq 0 ] || printf '%3d%% ' $((n * 100 / $2 < 99 ? n * 100 / $2 : 99))
+	printf '%s' "$last"
+}
+
+# ticker TITLE LOG EXPECT PID: shows elapsed time and progress until killed,
+# or until PID is gone
+ticker() {
+	local t0=$SECONDS every=30
+	[ ! -t 1 ] || every=1
+	trap 'kill $! 2>/dev/null; exit' TERM INT
+	while sleep $every & wait $! && kill -0 "$4" 2>/dev/null; do
+		if [ -t 1 ]; then
+			printf '\r\033[K%s  %s  %s' "$1" "$(clock $((SECONDS - t0)))" "$(progress "$2" "$3")"
+		else
+			printf '    ... %s  %s\n' "$(clock $((SECONDS - t0)))" "$(progress "$2" "$3")"
+		fi
+	done
+}
+
+# step TITLE LOG CMD...: run CMD with its output in LOG, showing that it lives.
+# STEP_EXPECT=n: build lines expected, for the percentage.
+# Returns CMD's status, after showing the log's last lines if it failed.
+# If CMD is a function it must chain its commands with &&: no "set -e" in it.
+step() {
+	local title=${STEP_PREFIX-}$1 log=$2 rc t0=$SECONDS tick
+	shift 2
+	mkdir -p "$(dirname "$log")"
+	: >"$log"
+	if [ -t 1 ]; then printf '%s' "$title"; else printf '%s\n' "$title"; fi
+	ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ 9>&- &
+	tick=$!
+	# The command stays in the foreground: it has to get Ctrl-C itself.
+	# shellcheck disable=SC2064	# this step's ticker, now
+	trap "kill $tick 2>/dev/null || :; wait $tick || :; exit 130" INT TERM
+	rc=0
+	"$@" >>"$log" 2>&1 </dev/null || rc=$?
+	trap - INT TERM
+	kill "$tick" 2>/dev/null || :
+	wait "$tick" 2>/dev/null || :
+	step_end "$title" "$log" $rc $((SECONDS - t0))
+	return $rc
+}
+
+step_end() {
+	local title=$1 log=$2 rc=$3 took
+	took=$(clock "$4")
+	[ ! -t 1 ] || printf '\r\033[K'
+	if [ "$rc" -eq 0 ]; then
+		if [ -t 1 ]; then printf '%s  %s\n' "$title" "$took"; else printf '    done %s\n' "$took"; fi
+		return 0
+	fi
+	[ ! -t 1 ] || printf '%s  FAILED\n' "$title"
+	{
+		printf 'ptwalk: error: step failed: %s (status %d, after %s)\n' "$title" "$rc" "$took"
+		printf 'ptwalk: log: %s, its last lines:\n' "$log"
+		tail -n 20 "$log" | sed 's/^/    /'
+	} >&2
+}

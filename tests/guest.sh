@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Guests that misbehave on purpose (ptwalk.selftest=): each is told apart, in
+# the stated time, with logs and a cure.  Needs the x86_64 kernel and initrd.
+
+set -eu
+. "$(dirname "$0")/lib.sh"
+BUILD=${BUILD:-$top/build}
+export BUILD ARCH=x86_64 FLAVOR=patched SMP=2
+
+needs_guest() {
+	[ -f "$BUILD/initrd/x86_64-patched.cpio" ] || skip 'no guest built yet: make kernel module'
+}
+
+# guest STATUS TEXT SELFTEST TIMEOUT: boot it; one small case of the module
+guest() {
+	needs_guest
+	refused "$1" "$2" '.' env RUN_DIR="$T/run" TIMEOUT="$4" \
+		APPEND="ptwalk.selftest=$3 ptwalk.filter=ptwalk_free.batch_broadcasts_nothing" "$top/scripts/boot"
+	[ -s "$T/run/qemu.cmd" ] || fail 'no qemu.cmd'
+	[ -f "$T/run/console.log" ] || fail 'no console.log'
+	read -r status _ <"$T/run/result.txt"
+	[ "$status" -eq "$1" ] || fail "result.txt says $status"
+}
+
+# judged TEXT: the judge fails it too, with a line that says TEXT
+judged() {
+	local rc=0
+	"$top/scripts/judge" "$T/run" >"$T/judged" || rc=$?
+	cat "$T/judged"
+	[ $rc -eq 1 ] || fail "judge ended with $rc"
+	grep '^FAIL ' "$T/judged" | grep -Eq -- "$1" || fail "no FAIL line like '$1'"
+}
+
+test_guest_hangs() {
+	local t0=$SECONDS
+	guest 3 '^ptwalk: hang: ' hang 20
+	[ $((SECONDS - t0)) -lt 30 ] || fail "took $((SECONDS - t0)) s with TIMEOUT=20"
+	judged hang
+}
+
+test_guest_panics() { guest 4 '^ptwalk: panic: Kernel panic' panic 120; judged panic; }
+
+test_guest_prints_nothing() { guest 5 '^ptwalk: silent: ' silent 120; judged silent; }
+
+test_guest_module_does_not_load() { guest 1 '^ptwalk: fail: ' badmodule 120; judged 'load'; }
+
+test_guest_warns() { guest 1 '^ptwalk: fail: ' warn 120; judged 'WARNING: asked for'; }
+
+test_guest_reports_too_few_results() {
+	local rc=0
+	needs_guest
+	RUN_DIR=$T/run TIMEOUT=120 APPEND='ptwalk.selftest=short ptwalk.filter=ptwalk_free.*' "$top/scripts/boot" || rc=$?
+	[ $rc -le 1 ]
+	judged 'plan|results|promised|of [0-9]+'
+}
+
+test_guest_interrupted_leaves_no_qemu() {
+	local pid rc=0
+	needs_guest
+	RUN_DIR=$T/run TIMEOUT=60 APPEND=ptwalk.selftest=hang setsid env --default-signal=INT "$top/scripts/boot" >"$T/out" 2>&1 &
+	pid=$!
+	sleep 4
+	kill -INT -- "-$pid"
+	wait "$pid" || rc=$?
+	[ $rc -eq 130 ] || fail "status $rc"
+	sleep 0.5
+	! pgrep -r R,S,D -g "$pid" -a || fail 'processes are left over'
+}
+
+run_tests

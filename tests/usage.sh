@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Wrong variables and missing programs: named, with the cure.
+
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+m() { BUILD=$T/b make -s -C "$top" "$@"; }
+
+# make itself turns every failure into status 2.
+test_unknown_arch() {
+	local t
+	for t in kernel module boot run print-image check; do
+		refused 2 "unknown ARCH 'mips'" 'one of: ppc64le x86_64' m "$t" ARCH=mips
+	done
+	refused 2 'unknown ARCH' 'one of' m kernel ARCH=../x
+	[ ! -e "$T/b/kernel" ]
+}
+
+test_unknown_mmu() {
+	refused 2 "unknown MMU 'radix' for ARCH=x86_64" 'one of: x86' m boot ARCH=x86_64 MMU=radix
+	refused 2 "unknown MMU 'nohash'" 'one of: radix hash' m boot ARCH=ppc64le MMU=nohash
+}
+
+test_unknown_flavor() {
+	local t
+	for t in kernel module boot tree print-image check; do
+		refused 2 "unknown FLAVOR 'new'" 'FLAVOR=base .*FLAVOR=patched' m "$t" FLAVOR=new
+	done
+}
+
+test_unknown_debug_and_variant() {
+	refused 2 "unknown DEBUG 'x'" 'kasan lockdep kcsan' m kernel DEBUG=x
+	refused 2 "unknown VARIANT 'x'" 'scripts/configs/variants' m kernel VARIANT=x
+	refused 2 'KCONFIG_EXTRA without VARIANT' 'VARIANT=name' m kernel KCONFIG_EXTRA=/dev/null
+	refused 2 'cannot read KCONFIG_EXTRA' 'CONFIG_X=y' m kernel KCONFIG_EXTRA=/nowhere VARIANT=a
+}
+
+test_print_image_prints_only_the_path() {
+	[ "$(m print-image ARCH=x86_64 FLAVOR=base)" = "$T/b/kernel/x86_64-base/arch/x86/boot/bzImage" ]
+	[ "$(m print-image ARCH=ppc64le FLAVOR=patched DEBUG=kasan)" = "$T/b/kernel/ppc64le-patched-kasan/vmlinux" ]
+}
+
+test_missing_compiler() {
+	PATH=$(without gcc powerpc64le-linux-gnu-gcc)
+	refused 2 "'gcc' is not installed" 'scripts/deps' m kernel ARCH=x86_64
+	refused 2 "'powerpc64le-linux-gnu-gcc' is not installed" 'scripts/deps' m kernel ARCH=ppc64le
+}
+
+test_missing_qemu() {
+	PATH=$(without qemu-system-x86_64)
+	touch "$T/kernel" "$T/initrd"
+	refused 6 'qemu-system-x86_64 is not installed' 'scripts/deps' \
+		env BUILD="$T/b" IMAGE="$T/kernel" INITRD="$T/initrd" ARCH=x86_64 FLAVOR=base "$top/scripts/boot"
+}
+
+# A dpkg that knows nothing, and somebody who is not root
+test_missing_packages_as_user() {
+	mkdir "$T/bin"
+	printf '#!/bin/sh\nexit 1\n' >"$T/bin/dpkg-query"
+	printf '#!/bin/sh\necho 1000\n' >"$T/bin/id"
+	chmod +x "$T"/bin/*
+	PATH=$T/bin:$PATH
+	refused 2 'packages are missing: .*qemu-system-ppc' 'apt-get update && apt-get install .*qemu-system-x86' m run
+	refused 2 'packages are missing: .*shellcheck' 'run as root' m check
+}
+
+test_help_names_every_target() {
+	local t
+	m help >"$T/help"
+	for t in run check apply tree series kernel print-image module boot table bisect deps fetch clean; do
+		grep -qw -- "$t" "$T/help" || fail "$t is not in make help"
+	done
+}
+
+run_tests
