@@ -126,7 +126,7 @@ void ptwalk_map_file(struct kunit *test, struct file *file, unsigned long addr,
 {
 	unsigned long flags = MAP_FIXED;
 
-	flags |= file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	flags |= file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	KUNIT_ASSERT_EQ(test, addr, vm_mmap(file, addr, len,
 					    PROT_READ | PROT_WRITE, flags, 0));
 }

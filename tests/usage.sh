@@ -51,7 +51,7 @@ test_missing_qemu() {
 	PATH=$(without qemu-system-x86_64)
 	touch "$T/kernel" "$T/initrd"
 	refused 6 'qemu-system-x86_64 is not installed' 'scripts/deps' \
-		env BUILD="$T/b" IMAGE="$T/kernel" INITRD="$T/initrd" ARCH=x86_64 FLAVOR=base "$top/scripts/boot"
+		env BUILD="$T/b" KERNEL="$T/kernel" INITRD="$T/initrd" ARCH=x86_64 FLAVOR=base "$top/scripts/boot"
 }
 
 # A dpkg that knows nothing, and somebody who is not root
