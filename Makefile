@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # A front for scripts/, where everything is done.  "make help" lists it.
 
-VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL \
-	DURATION KDIR FORCE JOBS BUILD PATCHES
+VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL QEMU_ARGS \
+	DURATION KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES
 export $(foreach v,$(VARS),$(if $($(v)),$(v)))
 
 help:
 	@scripts/help
-run check deps fetch tree kernel module boot apply series table bisect:
+run check deps fetch tree kernel module boot apply series table bisect mutants variants models walk-code:
 	@scripts/$(or $(script-$@),$@)
 print-image:
 	@scripts/build --print-image
@@ -18,4 +18,5 @@ script-kernel := build
 script-boot := prepare boot
 
 .DEFAULT_GOAL := help
-.PHONY: help run check deps fetch tree kernel module boot apply series table bisect print-image clean
+.PHONY: help run check deps fetch tree kernel module boot apply series table bisect mutants variants \
+	models walk-code print-image clean

@@ -46,12 +46,31 @@ static void drop_space(void *arg)
 }
 
 /**
+ * ptwalk_mm_alloc() - a fresh address space
+ *
+ * khugepaged is told that it knows this address space already, so that it never
+ * looks at it.
+ *
+ * Return: the address space, for mmput(), or NULL.
+ */
+struct mm_struct *ptwalk_mm_alloc(void)
+{
+	struct mm_struct *mm = mm_alloc();
+
+	if (!mm)
+		return NULL;
+	mm->task_size = TASK_SIZE;
+	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
+	set_bit(MMF_VM_HUGEPAGE, &mm->flags);
+	return mm;
+}
+
+/**
  * ptwalk_mm_enter() - give current a fresh address space and one CPU
- * @test: the case; skipped where there are no huge pages or not two CPUs
+ * @test: the case; skipped where there are not two CPUs
  *
  * Must be called in the kthread of the case, which stays on the first CPU, so
- * that no other CPU gets into mm_cpumask() by migration.  khugepaged is told
- * that it knows this address space already, so that it never looks at it.
+ * that no other CPU gets into mm_cpumask() by migration.
  *
  * Return: the address space; ptwalk_mm_leave() or the end of the case drops it.
  */
@@ -61,19 +80,14 @@ struct mm_struct *ptwalk_mm_enter(struct kunit *test)
 	struct space *space;
 	struct mm_struct *mm;
 
-	if (!has_transparent_hugepage())
-		kunit_skip(test, "the CPU has no transparent huge pages");
 	if (num_online_cpus() < 2)
 		kunit_skip(test, "needs two CPUs");
 	KUNIT_ASSERT_EQ(test, 0,
 			set_cpus_allowed_ptr(current, cpumask_of(first)));
 	space = kunit_kzalloc(test, sizeof(*space), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, space);
-	mm = mm_alloc();
+	mm = ptwalk_mm_alloc();
 	KUNIT_ASSERT_NOT_NULL(test, mm);
-	mm->task_size = TASK_SIZE;
-	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
-	set_bit(MMF_VM_HUGEPAGE, &mm->flags);
 	kthread_use_mm(mm);
 	space->mm = mm;
 	space->task = get_task_struct(current);
@@ -115,6 +129,23 @@ void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm)
 }
 
 /**
+ * ptwalk_mm_new() - an address space of another process
+ * @test: the case, whose end drops it
+ *
+ * To be called before the kthreads that use it are started.
+ *
+ * Return: the address space.
+ */
+struct mm_struct *ptwalk_mm_new(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_alloc();
+
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	return mm;
+}
+
+/**
  * ptwalk_map_file() - map at a fixed address
  * @test: the case
  * @file: what to map shared, or NULL for private anonymous memory
@@ -140,6 +171,31 @@ void ptwalk_map_file(struct kunit *test, struct file *file, unsigned long addr,
 void ptwalk_map(struct kunit *test, unsigned long addr, unsigned long len)
 {
 	ptwalk_map_file(test, NULL, addr, len);
+}
+
+/**
+ * ptwalk_need_thp() - skip a case that cannot do without huge pages
+ * @test: the case
+ */
+void ptwalk_need_thp(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+	if (!has_transparent_hugepage())
+		kunit_skip(test, "the CPU has no transparent huge pages");
+}
+
+/**
+ * ptwalk_no_huge() - keep page faults from making huge pages
+ * @test: the case
+ * @addr: address
+ * @len: length in bytes
+ */
+void ptwalk_no_huge(struct kunit *test, unsigned long addr, unsigned long len)
+{
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, len,
+						    MADV_NOHUGEPAGE));
 }
 
 static u64 __user *last_word(unsigned long page)
@@ -177,8 +233,8 @@ void ptwalk_fill(struct kunit *test, unsigned long addr, unsigned long len,
 void ptwalk_fill_small(struct kunit *test, unsigned long addr,
 		       unsigned long len, u32 gen)
 {
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, len,
-					    MADV_NOHUGEPAGE));
+	ptwalk_need_thp(test);
+	ptwalk_no_huge(test, addr, len);
 	ptwalk_fill(test, addr, len, gen);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, len,
 					    MADV_HUGEPAGE));

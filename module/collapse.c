@@ -62,6 +62,7 @@ static void collapse_broadcasts_nothing(struct kunit *test)
 	ptwalk_ipi_stop();
 	ptwalk_measure(test, "collapse_anon", NR_COLLAPSES);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
 }
 
 /* Broken: an isolated CPU is disturbed by a process that never ran there. */
@@ -235,8 +236,7 @@ static void use_up_tables(struct kunit *test)
 	unsigned long end = addr + MAX_SPARE_TABLES * PMD_SIZE;
 
 	ptwalk_map(test, addr, end - addr);
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, end - addr,
-					    MADV_NOHUGEPAGE));
+	ptwalk_no_huge(test, addr, end - addr);
 	ptwalk_fill(test, addr, PAGE_SIZE, GEN);
 	ptwalk_fail_arm();
 	do {
@@ -289,6 +289,7 @@ static unsigned long fill_many_shmem(struct kunit *test)
 	unsigned long len = NR_COLLAPSES * HPAGE_PMD_SIZE;
 	struct file *file;
 
+	ptwalk_need_thp(test);
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");
 	file = shmem_file_setup("ptwalk", len, 0);
@@ -312,6 +313,7 @@ static void shmem_collapse_broadcasts_nothing(struct kunit *test)
 	ptwalk_ipi_stop();
 	ptwalk_measure(test, "collapse_shmem", NR_COLLAPSES);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
 }
 

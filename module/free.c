@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Freeing of PTE tables: in batches, and one by one when no page can be had
+ * Freeing of page tables: in batches, and one by one when no page can be had
  * for a batch.  Whom it interrupts, when the table is free, and that it is.
+ *
+ * powerpc cuts several tables out of a page, which is free when all of them
+ * are.  So what is freed under a walker is a page full of tables.
  */
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -14,9 +17,17 @@
 
 #define NR_TABLES	8
 #define NR_ROUNDS	16
+#define NR_UPPER	4
 
-/* powerpc still interrupts all CPUs when it has no batch. */
-#define FALLBACK_BY_RCU	IS_ENABLED(CONFIG_X86)
+/* Where pages are filled with tables; a page of powerpc holds up to 256. */
+#define FULL_BASE	(PTWALK_BASE + (NR_TABLES + 1) * PMD_SIZE)
+#define FULL_TABLES	520
+#define FULL_UPPER	34
+
+/* Where the series frees by RCU when there is no batch. */
+#define FALLBACK_BY_RCU	(IS_ENABLED(CONFIG_X86) || \
+			 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
+#define NO_FALLBACK	"the fallback of this architecture interrupts all CPUs"
 
 #ifdef CONFIG_MMU_GATHER_RCU_TABLE_FREE
 
@@ -31,9 +42,7 @@ static void fill_tables(struct kunit *test)
 	int i;
 
 	ptwalk_map(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, PTWALK_BASE,
-					    (NR_TABLES + 1) * PMD_SIZE,
-					    MADV_NOHUGEPAGE));
+	ptwalk_no_huge(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
 	for (i = 0; i <= NR_TABLES; i++)
 		ptwalk_fill(test, table_addr(i), PAGE_SIZE, 1);
 }
@@ -133,13 +142,58 @@ static struct mm_struct *prepare_fallback(struct kunit *test,
 	return mm;
 }
 
-static void watch_table(struct kunit *test, struct mm_struct *mm,
-			unsigned long addr)
-{
-	void *table = ptwalk_table(mm, addr);
+/**
+ * struct full_page - tables that fill a page, watched
+ * @addr: what the first one maps
+ * @step: how much one of them maps
+ * @nr: how many they are; 1 where a table is a page
+ */
+struct full_page {
+	unsigned long addr;
+	unsigned long step;
+	int nr;
+};
 
-	KUNIT_ASSERT_NOT_NULL(test, table);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(table)));
+static struct page *page_of_table(unsigned long addr, unsigned long step)
+{
+	if (step == PUD_SIZE)
+		return virt_to_page(ptwalk_pmd_offset(current->mm, addr));
+	return virt_to_page(ptwalk_table(current->mm, addr));
+}
+
+/*
+ * Touches a page in table after table, until a page of tables was begun and
+ * used up.  Nothing else has a table in it then, nor is a spare one left.
+ */
+static struct full_page fill_page(struct kunit *test, unsigned long base,
+				  unsigned long step, int max)
+{
+	struct full_page full = { .step = step };
+	struct page *page, *last = NULL;
+	unsigned long addr = base;
+	int i;
+
+	ptwalk_map(test, base, max * step);
+	ptwalk_no_huge(test, base, max * step);
+	for (i = 0; i < max; i++, addr += step, last = page) {
+		ptwalk_fill(test, addr, PAGE_SIZE, 1);
+		page = page_of_table(addr, step);
+		if (last && page != last && full.nr)
+			break;
+		if (last && page != last)
+			full.addr = addr;
+		if (full.addr)
+			full.nr++;
+	}
+	KUNIT_ASSERT_LT_MSG(test, i, max, "no page was filled with tables");
+	page = page_of_table(full.addr, step);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(page));
+	return full;
+}
+
+static struct full_page fill_pte_page(struct kunit *test)
+{
+	return fill_page(test, FULL_BASE, PMD_SIZE, FULL_TABLES);
 }
 
 /* Broken: under memory pressure each exit and munmap stalls every CPU. */
@@ -158,21 +212,25 @@ static void fallback_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
 	ptwalk_measure(test, "free_fallback", NR_TABLES - 1);
 	if (!FALLBACK_BY_RCU)
-		kunit_skip(test, "measured only: the fallback of powerpc interrupts all CPUs");
+		kunit_skip(test, "measured only: " NO_FALLBACK);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 }
 
-/* Frees a table under a walker that is in it. */
+/* Frees a page full of tables under a walker that is in one of them. */
 static struct ptwalk_hold *free_under_walker(struct kunit *test,
 					     struct freeing *how,
 					     enum ptwalk_hold_mode mode)
 {
-	struct mm_struct *mm = current->mm;
+	struct full_page full = fill_pte_page(test);
 	struct ptwalk_hold *hold;
+	int i;
 
-	watch_table(test, mm, table_addr(0));
-	hold = ptwalk_hold(test, mm, table_addr(0), mode);
-	free_table(table_addr(0), how);
+	for (i = 0; i < full.nr; i++)
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(full.addr + i * full.step,
+						    PAGE_SIZE));
+	hold = ptwalk_hold(test, current->mm, full.addr, mode);
+	for (i = 0; i < full.nr; i++)
+		free_table(full.addr + i * full.step, how);
 	return hold;
 }
 
@@ -197,7 +255,7 @@ static void fallback_does_not_wait_for_walker(struct kunit *test)
 	struct freeing how;
 
 	if (!FALLBACK_BY_RCU)
-		kunit_skip(test, "the fallback of powerpc interrupts all CPUs");
+		kunit_skip(test, NO_FALLBACK);
 	prepare_fallback(test, &how);
 	hold = free_under_walker(test, &how, PTWALK_HOLD_IRQS_OFF);
 	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_hold_release(hold),
@@ -224,7 +282,7 @@ static void fallback_table_outlives_rcu_reader(struct kunit *test)
 	struct freeing how;
 
 	if (!FALLBACK_BY_RCU)
-		kunit_skip(test, "the fallback of powerpc waits for interrupts only");
+		kunit_skip(test, NO_FALLBACK);
 	prepare_fallback(test, &how);
 	hold = free_under_walker(test, &how, PTWALK_HOLD_RCU);
 	ptwalk_fail_restore(test);
@@ -285,8 +343,81 @@ static void munmap_fallback_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ret);
 	ptwalk_measure(test, "munmap_fallback", NR_TABLES);
 	if (!FALLBACK_BY_RCU)
-		kunit_skip(test, "measured only: the fallback of powerpc interrupts all CPUs");
+		kunit_skip(test, "measured only: " NO_FALLBACK);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+}
+
+static void fill_upper(struct kunit *test)
+{
+	int i;
+
+	ptwalk_map(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
+	ptwalk_no_huge(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
+	for (i = 0; i < NR_UPPER; i++)
+		ptwalk_fill(test, PTWALK_BASE + i * PUD_SIZE, PAGE_SIZE, 1);
+}
+
+/* Broken: as above, for the tables of the upper levels. */
+static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	int ret;
+
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	fill_upper(test);
+	ptwalk_spread(test, mm, PTWALK_BASE);
+	ptwalk_ipi_start();
+	ptwalk_fail_arm();
+	/* Nothing else is mapped near: PMD tables go, and a PUD table may. */
+	ret = vm_munmap(PTWALK_BASE, NR_UPPER * PUD_SIZE);
+	ptwalk_fail_disarm();
+	ptwalk_ipi_stop();
+	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_EQ(test, 0, ret);
+	ptwalk_measure(test, "munmap_upper", NR_UPPER);
+	if (!FALLBACK_BY_RCU)
+		kunit_skip(test, "measured only: " NO_FALLBACK);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+}
+
+/* Broken: GUP-fast reads PMD entries out of someone else's data. */
+static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
+{
+	struct ptwalk_hold *hold;
+	struct full_page full;
+	int ret;
+
+	if (!FALLBACK_BY_RCU)
+		kunit_skip(test, NO_FALLBACK);
+	ptwalk_mm_enter(test);
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	full = fill_page(test, PTWALK_BASE, PUD_SIZE, FULL_UPPER);
+	hold = ptwalk_hold(test, current->mm, full.addr, PTWALK_HOLD_RCU);
+	ptwalk_fail_arm();
+	ret = vm_munmap(full.addr, full.nr * full.step);
+	ptwalk_fail_disarm();
+	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_EQ(test, 0, ret);
+	expect_table_outlived(test, hold);
+}
+
+/* Broken: munmap under memory pressure loses tables of the upper levels. */
+static void munmap_upper_fallback_returns_memory(struct kunit *test)
+{
+	long before = ptwalk_tables();
+	int round;
+
+	ptwalk_mm_enter(test);
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	for (round = 0; round < NR_ROUNDS; round++) {
+		fill_upper(test);
+		ptwalk_fail_arm();
+		vm_munmap(PTWALK_BASE, NR_UPPER * PUD_SIZE);
+		ptwalk_fail_disarm();
+	}
+	ptwalk_fail_restore(test);
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, before);
 }
 
 /* Broken: every munmap stalls every CPU. */
@@ -307,12 +438,11 @@ static void batch_broadcasts_nothing(struct kunit *test)
 static void munmap_under_walker(struct kunit *test, enum ptwalk_hold_mode mode)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct full_page full = fill_pte_page(test);
 	struct ptwalk_hold *hold;
 
-	fill_tables(test);
-	watch_table(test, mm, table_addr(0));
-	hold = ptwalk_hold(test, mm, table_addr(0), mode);
-	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, PMD_SIZE));
+	hold = ptwalk_hold(test, mm, full.addr, mode);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(full.addr, full.nr * full.step));
 	expect_table_outlived(test, hold);
 }
 
@@ -352,6 +482,9 @@ static struct kunit_case ptwalk_free_cases[] = {
 	KUNIT_CASE(fallback_does_not_sleep),
 	KUNIT_CASE(fallback_returns_memory),
 	KUNIT_CASE(munmap_fallback_broadcasts_nothing),
+	KUNIT_CASE(munmap_upper_fallback_broadcasts_nothing),
+	KUNIT_CASE(munmap_upper_fallback_outlives_rcu_reader),
+	KUNIT_CASE(munmap_upper_fallback_returns_memory),
 	KUNIT_CASE(batch_broadcasts_nothing),
 	KUNIT_CASE_SLOW(munmap_table_outlives_walker),
 	KUNIT_CASE(munmap_table_outlives_rcu_reader),

@@ -67,7 +67,14 @@ static void csd_queue_cpu(void *data, const unsigned int cpu,
 		atomic_inc(hit(func_row(func), cpu));
 }
 
-static enum ptwalk_ipi_class classify(smp_call_func_t func)
+/**
+ * ptwalk_ipi_classify() - what a function is called on other CPUs for
+ * @func: the function, or NULL
+ *
+ * Context: any.
+ * Return: the class.
+ */
+enum ptwalk_ipi_class ptwalk_ipi_classify(smp_call_func_t func)
 {
 	char name[KSYM_SYMBOL_LEN];
 	size_t len;
@@ -116,7 +123,8 @@ unsigned int ptwalk_ipi_on(int cpu, enum ptwalk_ipi_class class)
 	int i;
 
 	for (i = 0; i < MAX_FUNCS; i++)
-		if (atomic_read(hit(i, cpu)) && classify(funcs[i]) == class)
+		if (atomic_read(hit(i, cpu)) &&
+		    ptwalk_ipi_classify(funcs[i]) == class)
 			n += atomic_read(hit(i, cpu));
 	return n;
 }
@@ -180,7 +188,7 @@ struct tracepoint *ptwalk_tracepoint(const char *name)
 
 	for_each_kernel_tracepoint(match_tracepoint, &search);
 	if (!search.found)
-		pr_err("no tracepoint %s in this kernel\n", name);
+		pr_info("no tracepoint %s in this kernel\n", name);
 	return search.found;
 }
 

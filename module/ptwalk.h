@@ -14,7 +14,31 @@
 #include <linux/bits.h>
 #include <linux/mm.h>
 #include <linux/mm_types.h>
+#include <linux/smp.h>
 #include <linux/types.h>
+
+#if __has_include(<linux/lockless_walk.h>)
+#include <linux/lockless_walk.h>
+#else
+#include <linux/irqflags.h>
+
+static inline void lockless_walk_begin(struct mm_struct *mm,
+				       unsigned long *flags)
+{
+	local_irq_save(*flags);
+}
+
+static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
+{
+	local_irq_restore(flags);
+}
+#endif
+
+/* So that cases which are skipped without huge pages can name their size. */
+#ifndef CONFIG_PGTABLE_HAS_HUGE_LEAVES
+#undef HPAGE_PMD_SHIFT
+#define HPAGE_PMD_SHIFT	PMD_SHIFT
+#endif
 
 /* Start of the test mapping: aligned to any PMD and to a hash slice. */
 #define PTWALK_BASE	BIT(40)
@@ -47,6 +71,7 @@ enum ptwalk_ipi_class {
 	PTWALK_IPI_CLASSES
 };
 
+enum ptwalk_ipi_class ptwalk_ipi_classify(smp_call_func_t func);
 int ptwalk_ipi_init(void);
 void ptwalk_ipi_exit(void);
 void ptwalk_ipi_start(void);
@@ -67,6 +92,12 @@ bool ptwalk_trap_clear(void);
 
 struct tracepoint *ptwalk_tracepoint(const char *name);
 
+/* count.c */
+struct ptwalk_count;
+
+struct ptwalk_count *ptwalk_count(struct kunit *test, const char *name);
+unsigned int ptwalk_counted(const struct ptwalk_count *count);
+
 /* fault.c */
 
 /**
@@ -86,10 +117,19 @@ void ptwalk_fail_restore(struct kunit *test);
 void ptwalk_fail_arm(void);
 void ptwalk_fail_disarm(void);
 
+/* file.c */
+int ptwalk_file_read(const char *path, char *buf, size_t size);
+int ptwalk_file_write(const char *path, const char *text);
+long ptwalk_vm_event(const char *name);
+
 /* addrspace.c */
+struct mm_struct *ptwalk_mm_alloc(void);
 struct mm_struct *ptwalk_mm_enter(struct kunit *test);
+struct mm_struct *ptwalk_mm_new(struct kunit *test);
 void ptwalk_mm_leave(struct kunit *test);
 void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm);
+void ptwalk_need_thp(struct kunit *test);
+void ptwalk_no_huge(struct kunit *test, unsigned long addr, unsigned long len);
 void ptwalk_map(struct kunit *test, unsigned long addr, unsigned long len);
 void ptwalk_map_file(struct kunit *test, struct file *file, unsigned long addr,
 		     unsigned long len);
@@ -124,7 +164,7 @@ static inline u64 ptwalk_tag(unsigned long addr, u32 gen)
 
 /**
  * enum ptwalk_hold_mode - what keeps a table alive for a held walker
- * @PTWALK_HOLD_IRQS_OFF: interrupts disabled, as GUP-fast
+ * @PTWALK_HOLD_IRQS_OFF: a lockless walk, interrupts disabled, as GUP-fast
  * @PTWALK_HOLD_RCU: rcu_read_lock() alone, as pte_offset_map()
  */
 enum ptwalk_hold_mode {
@@ -136,11 +176,38 @@ struct ptwalk_hold;
 
 void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
 		   unsigned long addr);
+void ptwalk_spread_on(struct kunit *test, struct mm_struct *mm,
+		      unsigned long addr, const struct cpumask *cpus);
 int ptwalk_other_cpu(void);
 struct ptwalk_hold *ptwalk_hold(struct kunit *test, struct mm_struct *mm,
 				unsigned long addr, enum ptwalk_hold_mode mode);
 bool ptwalk_hold_release(struct ptwalk_hold *hold);
 unsigned int ptwalk_hold_bad_ptes(struct ptwalk_hold *hold);
+void ptwalk_wait_for_stop(void);
+
+/**
+ * struct ptwalk_crew - kthreads that do the same thing over and over
+ * @mm: the address space that they use
+ * @work: what they do, called with @arg and their number from 0
+ * @arg: argument of @work
+ * @nr: how many they are
+ * @stop: they shall leave the address space alone
+ * @idle: how many do
+ */
+struct ptwalk_crew {
+	struct mm_struct *mm;
+	void (*work)(void *arg, unsigned int id);
+	void *arg;
+	unsigned int nr;
+	bool stop;
+	atomic_t idle;
+};
+
+struct ptwalk_crew *ptwalk_crew(struct kunit *test, struct mm_struct *mm,
+				const struct cpumask *cpus,
+				void (*work)(void *arg, unsigned int id),
+				void *arg);
+void ptwalk_crew_stop(struct ptwalk_crew *crew);
 struct task_struct *ptwalk_kthread(struct kunit *test, int (*fn)(void *),
 				   void *arg, int cpu);
 

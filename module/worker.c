@@ -3,8 +3,10 @@
  * Kthreads on other CPUs: the other threads of the process, and walkers that
  * are held inside their window.
  */
+#include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -61,7 +63,10 @@ struct thread {
 	struct completion touched;
 };
 
-static void wait_for_stop(void)
+/**
+ * ptwalk_wait_for_stop() - sleep until the case ends
+ */
+void ptwalk_wait_for_stop(void)
 {
 	set_current_state(TASK_IDLE);
 	while (!kthread_should_stop()) {
@@ -78,27 +83,28 @@ static int thread_fn(void *arg)
 	kthread_use_mm(thread->mm);
 	fault_in_readable((char __user *)thread->addr, 1);
 	complete(&thread->touched);
-	wait_for_stop();
+	ptwalk_wait_for_stop();
 	kthread_unuse_mm(thread->mm);
 	return 0;
 }
 
 /**
- * ptwalk_spread() - make an address space active on all CPUs
+ * ptwalk_spread_on() - make an address space active on some CPUs
  * @test: the case, whose end stops the threads
  * @mm: the address space
  * @addr: address that each CPU reads
+ * @cpus: the CPUs
  *
- * As in a process with a thread on each CPU.  The threads sleep.
+ * As in a process with a thread on each of them.  The threads sleep.
  */
-void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
-		   unsigned long addr)
+void ptwalk_spread_on(struct kunit *test, struct mm_struct *mm,
+		      unsigned long addr, const struct cpumask *cpus)
 {
 	struct thread *thread;
 	int cpu;
 
 	ptwalk_mm_share(test, mm);
-	for_each_online_cpu(cpu) {
+	for_each_cpu(cpu, cpus) {
 		thread = kunit_kzalloc(test, sizeof(*thread), GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, thread);
 		thread->mm = mm;
@@ -107,6 +113,87 @@ void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
 		ptwalk_kthread(test, thread_fn, thread, cpu);
 		wait_for_completion(&thread->touched);
 	}
+}
+
+/**
+ * ptwalk_spread() - make an address space active on all CPUs
+ * @test: the case, whose end stops the threads
+ * @mm: the address space
+ * @addr: address that each CPU reads
+ */
+void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
+		   unsigned long addr)
+{
+	ptwalk_spread_on(test, mm, addr, cpu_online_mask);
+}
+
+struct crew_member {
+	struct ptwalk_crew *crew;
+	unsigned int id;
+};
+
+static int crew_fn(void *arg)
+{
+	struct crew_member *member = arg;
+	struct ptwalk_crew *crew = member->crew;
+
+	kthread_use_mm(crew->mm);
+	while (!READ_ONCE(crew->stop) && !kthread_should_stop()) {
+		crew->work(crew->arg, member->id);
+		cond_resched();
+	}
+	kthread_unuse_mm(crew->mm);
+	atomic_inc(&crew->idle);
+	ptwalk_wait_for_stop();
+	return 0;
+}
+
+/**
+ * ptwalk_crew() - start kthreads that share an address space
+ * @test: the case, whose end stops them
+ * @mm: the address space
+ * @cpus: where: one on each of these CPUs, but none on that of the case
+ * @work: what they do over and over
+ * @arg: its argument
+ *
+ * Return: the crew, at work.
+ */
+struct ptwalk_crew *ptwalk_crew(struct kunit *test, struct mm_struct *mm,
+				const struct cpumask *cpus,
+				void (*work)(void *arg, unsigned int id),
+				void *arg)
+{
+	int cpu, own = cpumask_first(cpu_online_mask);
+	struct crew_member *member;
+	struct ptwalk_crew *crew;
+
+	crew = kunit_kzalloc(test, sizeof(*crew), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, crew);
+	crew->mm = mm;
+	crew->work = work;
+	crew->arg = arg;
+	ptwalk_mm_share(test, mm);
+	for_each_cpu(cpu, cpus) {
+		if (cpu == own)
+			continue;
+		member = kunit_kzalloc(test, sizeof(*member), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, member);
+		member->crew = crew;
+		member->id = crew->nr++;
+		ptwalk_kthread(test, crew_fn, member, cpu);
+	}
+	return crew;
+}
+
+/**
+ * ptwalk_crew_stop() - let the crew leave the address space
+ * @crew: the crew; returns once all of it has left
+ */
+void ptwalk_crew_stop(struct ptwalk_crew *crew)
+{
+	WRITE_ONCE(crew->stop, true);
+	while (atomic_read(&crew->idle) < crew->nr)
+		msleep(20);
 }
 
 /**
@@ -186,16 +273,16 @@ static int hold_fn(void *arg)
 	unsigned long flags;
 
 	if (hold->mode == PTWALK_HOLD_IRQS_OFF) {
-		local_irq_save(flags);
+		lockless_walk_begin(hold->mm, &flags);
 		walk(hold);
-		local_irq_restore(flags);
+		lockless_walk_end(hold->mm, flags);
 	} else {
 		rcu_read_lock();
 		walk(hold);
 		rcu_read_unlock();
 	}
 	complete(&hold->left);
-	wait_for_stop();
+	ptwalk_wait_for_stop();
 	return 0;
 }
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads and writes the files by which the kernel shows and takes settings.
+ */
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "ptwalk.h"
+
+/* Below PTWALK_BASE, and in no page table that a case looks at. */
+#define BOUNCE		(PTWALK_BASE / 4)
+#define VMSTAT_SIZE	SZ_16K
+
+/* For files that take user memory only, as those of debugfs. */
+static ssize_t transfer_user(struct file *file, char *buf, size_t len,
+			     bool write)
+{
+	char __user *user = (char __user *)BOUNCE;
+	loff_t pos = 0;
+	ssize_t ret;
+
+	if (vm_mmap(NULL, BOUNCE, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, 0) != BOUNCE)
+		return -ENOMEM;
+	len = min(len, PAGE_SIZE);
+	if (!write)
+		ret = file->f_op->read(file, user, len, &pos);
+	else if (copy_to_user(user, buf, len))
+		ret = -EFAULT;
+	else
+		ret = file->f_op->write(file, user, len, &pos);
+	if (!write && ret > 0 && copy_from_user(buf, user, ret))
+		ret = -EFAULT;
+	vm_munmap(BOUNCE, PAGE_SIZE);
+	return ret;
+}
+
+/* The end of a case runs in a kthread that has no user memory. */
+static ssize_t transfer_bounced(struct file *file, char *buf, size_t len,
+				bool write)
+{
+	struct mm_struct *mm;
+	ssize_t ret;
+
+	if (!(write ? (void *)file->f_op->write : (void *)file->f_op->read))
+		return -EINVAL;
+	if (current->mm)
+		return transfer_user(file, buf, len, write);
+	mm = ptwalk_mm_alloc();
+	if (!mm)
+		return -ENOMEM;
+	kthread_use_mm(mm);
+	ret = transfer_user(file, buf, len, write);
+	kthread_unuse_mm(mm);
+	mmput(mm);
+	return ret;
+}
+
+static ssize_t read_some(struct file *file, char *buf, size_t len, loff_t *pos)
+{
+	if (file->f_op->read_iter)
+		return kernel_read(file, buf, len, pos);
+	return *pos ? 0 : transfer_bounced(file, buf, len, false);
+}
+
+/**
+ * ptwalk_file_read() - read a small file
+ * @path: its name
+ * @buf: takes the text, ended by NUL, without white space at its end
+ * @size: size of @buf
+ *
+ * Return: 0 or an error.
+ */
+int ptwalk_file_read(const char *path, char *buf, size_t size)
+{
+	struct file *file = filp_open(path, O_RDONLY, 0);
+	size_t done = 0;
+	loff_t pos = 0;
+	ssize_t n;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	do {
+		n = read_some(file, buf + done, size - 1 - done, &pos);
+		done += max(n, 0);
+	} while (n > 0 && file->f_op->read_iter);
+	filp_close(file, NULL);
+	buf[done] = '\0';
+	strim(buf);
+	return min(n, 0);
+}
+
+/**
+ * ptwalk_file_write() - write a small file
+ * @path: its name
+ * @text: what to write
+ *
+ * Return: 0 or an error.
+ */
+int ptwalk_file_write(const char *path, const char *text)
+{
+	struct file *file = filp_open(path, O_WRONLY, 0);
+	loff_t pos = 0;
+	ssize_t ret;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	if (file->f_op->write_iter)
+		ret = kernel_write(file, text, strlen(text), &pos);
+	else
+		ret = transfer_bounced(file, (char *)text, strlen(text), true);
+	filp_close(file, NULL);
+	return min(ret, 0);
+}
+
+/**
+ * ptwalk_vm_event() - a counter of /proc/vmstat
+ * @name: its name there
+ *
+ * Return: its value, or -1 if this kernel does not have it or show it.
+ */
+long ptwalk_vm_event(const char *name)
+{
+	char *text = kmalloc(VMSTAT_SIZE, GFP_KERNEL), *line, *next = text;
+	size_t len = strlen(name);
+	long value = -1;
+
+	if (!text || ptwalk_file_read("/proc/vmstat", text, VMSTAT_SIZE))
+		next = NULL;
+	while ((line = strsep(&next, "\n")))
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			value = simple_strtol(line + len + 1, NULL, 10);
+	kfree(text);
+	return value;
+}

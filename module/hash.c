@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hash MMU of powerpc: page faults that insert translations while the page
+ * table that they found is taken away.
+ *
+ * Threads count in user memory.  Each has a word of its own in every page, and
+ * knows what it holds.  A translation that is inserted after a collapse has
+ * flushed lets a thread go on counting in the page that was copied: the word in
+ * the huge page is behind.
+ *
+ * The window is a few instructions wide.  It is hit when the collapse follows
+ * directly on a split, so that all threads are in hash faults, and more often
+ * with stress_hpt on the kernel command line.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/uaccess.h>
+
+#include "ptwalk.h"
+
+#ifdef CONFIG_PPC_64S_HASH_MMU
+
+#define NR_REGIONS	2
+#define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
+#define NR_PAGES	(NR_REGIONS * HPAGE_PMD_NR)
+#define MIN_MS		10000
+/* KUnit ends a case after 300 s: a longer storm takes several. */
+#define PART_MS		120000
+
+static void need_hash(struct kunit *test)
+{
+	if (radix_enabled())
+		kunit_skip(test, "needs the hash MMU");
+	ptwalk_need_thp(test);
+}
+
+/* ---------------------------------------------------------- lost stores */
+
+/**
+ * struct storm - threads that count, and a case that collapses
+ * @mm: the address space
+ * @crew: the threads
+ * @words: what each thread has stored last, NR_PAGES for each
+ * @lost: words that were found to hold something else, for each thread
+ * @stores: how often each thread has counted
+ * @faults: hash faults
+ * @detached: hash faults that found their page table detached
+ * @collapses: how many
+ * @failed: collapses that failed
+ */
+struct storm {
+	struct mm_struct *mm;
+	struct ptwalk_crew *crew;
+	u64 *words;
+	unsigned long lost[NR_CPUS];
+	unsigned long stores[NR_CPUS];
+	struct ptwalk_count *faults, *detached;
+	unsigned int collapses, failed;
+};
+
+static u64 __user *word_addr(unsigned int id, unsigned int page)
+{
+	return (u64 __user *)(PTWALK_BASE + page * PAGE_SIZE) + id;
+}
+
+/* The last page of each region is given back in order to split. */
+static bool is_given_back(unsigned int page)
+{
+	return page % HPAGE_PMD_NR == HPAGE_PMD_NR - 1;
+}
+
+static void check_word(struct storm *s, unsigned int id, unsigned int page)
+{
+	u64 *expected = &s->words[id * NR_PAGES + page], word;
+
+	if (get_user(word, word_addr(id, page)) || word != *expected) {
+		s->lost[id]++;
+		*expected = word;
+	}
+}
+
+static void count_in_all_pages(void *arg, unsigned int id)
+{
+	struct storm *s = arg;
+	unsigned int page;
+
+	for (page = 0; page < NR_PAGES; page++) {
+		if (is_given_back(page))
+			continue;
+		check_word(s, id, page);
+		if (put_user(++s->words[id * NR_PAGES + page],
+			     word_addr(id, page)))
+			s->lost[id]++;
+		s->stores[id]++;
+	}
+}
+
+static struct storm *new_storm(struct kunit *test)
+{
+	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	unsigned int page, id;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	need_hash(test);
+	s->mm = ptwalk_mm_enter(test);
+	s->words = kunit_kcalloc(test, num_online_cpus() * NR_PAGES,
+				 sizeof(*s->words), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, s->words);
+	ptwalk_map(test, PTWALK_BASE, LEN);
+	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
+	/* ptwalk_fill() has tagged the first word. */
+	for (page = 0; page < NR_PAGES; page++)
+		for (id = 0; id < num_online_cpus(); id++)
+			KUNIT_ASSERT_EQ(test, 0, put_user(0, word_addr(id, page)));
+	s->faults = ptwalk_count(test, "hash_fault");
+	s->detached = ptwalk_count(test, "hash_fault_detached");
+	s->crew = ptwalk_crew(test, s->mm, cpu_online_mask, count_in_all_pages,
+			      s);
+	return s;
+}
+
+static void split_and_collapse(struct storm *s)
+{
+	unsigned long addr;
+
+	for (addr = PTWALK_BASE; addr < PTWALK_BASE + LEN;
+	     addr += HPAGE_PMD_SIZE) {
+		ptwalk_zap(addr + HPAGE_PMD_SIZE - PAGE_SIZE, PAGE_SIZE);
+		if (do_madvise(s->mm, addr, HPAGE_PMD_SIZE, MADV_COLLAPSE))
+			s->failed++;
+		else
+			s->collapses++;
+	}
+}
+
+static void check_all_words(struct storm *s)
+{
+	unsigned int id, page;
+
+	for (id = 0; id < s->crew->nr; id++)
+		for (page = 0; page < NR_PAGES; page++)
+			if (!is_given_back(page))
+				check_word(s, id, page);
+}
+
+static bool is_busy(unsigned long entry)
+{
+	return entry & H_PAGE_BUSY;
+}
+
+/* Nobody uses the memory now: whatever is locked will be for ever. */
+static unsigned int count_busy(struct storm *s)
+{
+	unsigned int busy = 0;
+	unsigned long addr;
+	pte_t *table;
+	int i;
+
+	for (addr = PTWALK_BASE; addr < PTWALK_BASE + LEN; addr += PMD_SIZE) {
+		pmd_t *pmd = ptwalk_pmd_offset(s->mm, addr);
+
+		table = ptwalk_table(s->mm, addr);
+		if (pmd && !table)
+			busy += is_busy(pmd_val(READ_ONCE(*pmd)));
+		for (i = 0; table && i < PTRS_PER_PTE; i++)
+			busy += is_busy(pte_val(READ_ONCE(table[i])));
+	}
+	return busy;
+}
+
+static void judge(struct kunit *test, struct storm *s)
+{
+	unsigned long lost = 0, stores = 0;
+	unsigned int id, busy;
+
+	ptwalk_crew_stop(s->crew);
+	check_all_words(s);
+	busy = count_busy(s);
+	for (id = 0; id < s->crew->nr; id++) {
+		lost += s->lost[id];
+		stores += s->stores[id];
+	}
+	kunit_info(test, "measure: hash_collapse collapses=%u faults=%u detached=%u lost=%lu stores=%lu failed=%u busy=%u\n",
+		   s->collapses, ptwalk_counted(s->faults),
+		   ptwalk_counted(s->detached), lost, stores, s->failed, busy);
+	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, busy, 0);
+	KUNIT_EXPECT_GT(test, s->collapses, 0);
+	KUNIT_EXPECT_GT(test, stores, 0);
+}
+
+static unsigned int storm_ms(void)
+{
+	return max(ptwalk_duration_ms, MIN_MS);
+}
+
+/* One parameter for each part of the storm; its value is its length. */
+static const void *storm_part(const void *prev, char *desc)
+{
+	static unsigned int part, length;
+
+	part = prev ? part + 1 : 0;
+	if (part * PART_MS >= storm_ms())
+		return NULL;
+	length = min(storm_ms() - part * PART_MS, PART_MS);
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%u s from %u s", length / 1000,
+		 part * PART_MS / 1000);
+	return &length;
+}
+
+/* Broken: memory of a process loses what was stored when it becomes huge. */
+static void no_store_is_lost(struct kunit *test)
+{
+	const unsigned int *ms = test->param_value;
+	struct storm *s = new_storm(test);
+	unsigned long end = jiffies + msecs_to_jiffies(*ms);
+
+	while (time_before(jiffies, end))
+		split_and_collapse(s);
+	judge(test, s);
+}
+
+/* Broken: the case above proves nothing, as no fault was in its window. */
+static void detached_tables_are_met(struct kunit *test)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(2 * storm_ms());
+	struct storm *s = new_storm(test);
+
+	while (s->detached && !ptwalk_counted(s->detached) &&
+	       time_before(jiffies, end))
+		split_and_collapse(s);
+	split_and_collapse(s);
+	judge(test, s);
+	if (!s->detached)
+		kunit_skip(test, "this kernel waits for hash faults by an IPI");
+	KUNIT_EXPECT_GT(test, ptwalk_counted(s->detached), 0);
+}
+
+/* ------------------------------------------------- entries of another kind */
+
+#ifdef CONFIG_HUGETLB_PAGE
+
+#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
+#define BUSY_MS		100
+
+static struct vfsmount *huge_mnt;
+static char saved_pool[24];
+
+static void restore_pool(void *unused)
+{
+	if (saved_pool[0])
+		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
+	kern_unmount(huge_mnt);
+}
+
+static void fput_action(void *file)
+{
+	fput(file);
+}
+
+/* A hugetlb file with one page in it. */
+static struct file *huge_file(struct kunit *test)
+{
+	struct file_system_type *type = get_fs_type("hugetlbfs");
+	struct path root;
+	struct file *file;
+	char pool[24];
+
+	if (!type)
+		kunit_skip(test, "needs hugetlbfs");
+	huge_mnt = kern_mount(type);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(huge_mnt));
+	saved_pool[0] = '\0';
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_pool,
+							   NULL));
+	if (!ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool))) {
+		snprintf(pool, sizeof(pool), "%ld",
+			 simple_strtol(saved_pool, NULL, 10) + 2);
+		ptwalk_file_write(NR_HUGEPAGES, pool);
+	}
+	root.mnt = huge_mnt;
+	root.dentry = huge_mnt->mnt_root;
+	file = file_open_root(&root, ".", O_TMPFILE | O_RDWR, 0600);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, fput_action, file));
+	return file;
+}
+
+/* Reads anywhere: what is not mapped now is no error. */
+static void read_all_pages(void *arg, unsigned int id)
+{
+	unsigned long addr;
+
+	for (addr = PTWALK_BASE; addr < PTWALK_BASE + HPAGE_PMD_SIZE;
+	     addr += PAGE_SIZE)
+		if (fault_in_readable((char __user *)addr, 1))
+			break;
+}
+
+static bool touch(void)
+{
+	return !fault_in_readable((char __user *)PTWALK_BASE, 1);
+}
+
+/*
+ * Whether the entry is locked for so long that it will be for ever.  It is
+ * unlocked then, or the kernel would spin on it with a lock held.
+ */
+static bool stays_busy(struct mm_struct *mm)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(BUSY_MS);
+	pmd_t *pmd = ptwalk_pmd_offset(mm, PTWALK_BASE);
+
+	while (pmd && is_busy(pmd_val(READ_ONCE(*pmd)))) {
+		if (time_after(jiffies, end)) {
+			WRITE_ONCE(*pmd, __pmd(pmd_val(*pmd) & ~H_PAGE_BUSY));
+			return true;
+		}
+		cond_resched();
+	}
+	return false;
+}
+
+static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
+		 bool *busy)
+{
+	bool flipped;
+
+	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
+	flipped = touch();
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
+					    MADV_HUGEPAGE));
+	/* Reading maps the huge zero page, which takes no time to be made. */
+	flipped &= touch() && ptwalk_is_huge(mm, PTWALK_BASE);
+	*busy = stays_busy(mm);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	return flipped;
+}
+
+/*
+ * Broken: a process hangs for good, with a lock held that others wait for.
+ *
+ * From hugetlb to THP only: the other way the kernel interrupts all CPUs, when
+ * it changes the page size of the segment.
+ */
+static void no_entry_of_another_kind_stays_locked(struct kunit *test)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	unsigned int flips = 0, locked = 0;
+	struct ptwalk_crew *crew;
+	struct mm_struct *mm;
+	struct file *file;
+	bool busy;
+
+	need_hash(test);
+	mm = ptwalk_mm_enter(test);
+	file = huge_file(test);
+	crew = ptwalk_crew(test, mm, cpu_online_mask, read_all_pages, NULL);
+	for (; time_before(jiffies, end); cond_resched()) {
+		flips += flip(test, mm, file, &busy);
+		locked += busy;
+	}
+	ptwalk_crew_stop(crew);
+	kunit_info(test, "flips=%u locked=%u\n", flips, locked);
+	KUNIT_EXPECT_GT(test, flips, 0);
+	KUNIT_EXPECT_EQ(test, locked, 0);
+}
+
+#else
+
+static void no_entry_of_another_kind_stays_locked(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_HUGETLB_PAGE");
+}
+
+#endif
+
+static struct kunit_case ptwalk_hash_cases[] = {
+	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
+			      { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_SLOW(detached_tables_are_met),
+	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
+	{}
+};
+
+#else /* !CONFIG_PPC_64S_HASH_MMU */
+
+/* Broken: never; there are no hash faults in this kernel to be tested. */
+static void hash_faults(struct kunit *test)
+{
+	kunit_skip(test, "needs the hash MMU of powerpc");
+}
+
+static struct kunit_case ptwalk_hash_cases[] = {
+	KUNIT_CASE(hash_faults),
+	{}
+};
+
+#endif
+
+static struct kunit_suite ptwalk_hash_suite = {
+	.name = "ptwalk_hash",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_hash_cases,
+};
+
+kunit_test_suite(ptwalk_hash_suite);

@@ -1,0 +1,806 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Lockless walks that are tracked: each CPU publishes what it walks, and who
+ * waits for walkers reads that.  And what a walk costs, tracked or not.
+ */
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/timex.h>
+#include <linux/tracepoint.h>
+
+#include "ptwalk.h"
+
+#define MAX_PAGES	512
+
+/* One page of each size of walk that is measured, and then some. */
+static void fill_pages(struct kunit *test)
+{
+	unsigned long len = MAX_PAGES * PAGE_SIZE;
+
+	ptwalk_map(test, PTWALK_BASE, len);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, PTWALK_BASE, len,
+					    MADV_NOHUGEPAGE));
+	ptwalk_fill(test, PTWALK_BASE, len, 1);
+}
+
+static struct page **page_array(struct kunit *test)
+{
+	struct page **pages = kunit_kcalloc(test, MAX_PAGES, sizeof(*pages),
+					    GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	return pages;
+}
+
+static void put_pages(struct page **pages, int nr)
+{
+	while (nr > 0)
+		put_page(pages[--nr]);
+}
+
+static int gup(int nr, struct page **pages)
+{
+	return get_user_pages_fast_only(PTWALK_BASE, nr, FOLL_WRITE, pages);
+}
+
+/*
+ * The least of many, so that what an interrupt adds does not count.  Exact to
+ * the instruction with "-icount shift=0,sleep=off" of QEMU.
+ */
+static void measure_gup(struct kunit *test, struct page **pages, int nr,
+			unsigned int ops)
+{
+	cycles_t start, took, least = -1, sum = 0;
+	unsigned int i;
+	int got = nr;
+
+	for (i = 0; i < ops && got == nr; i++) {
+		start = get_cycles();
+		got = gup(nr, pages);
+		took = get_cycles() - start;
+		put_pages(pages, got);
+		least = min(least, took);
+		sum += took;
+	}
+	KUNIT_ASSERT_EQ(test, got, nr);
+	kunit_info(test, "measure: gup_fast cpus=1 ops=%u pages=%d cycles=%llu mean=%llu\n",
+		   ops, nr, (u64)least, (u64)sum / ops);
+}
+
+/* Broken: never; says what GUP-fast costs in this kernel. */
+static void gup_fast_cost(struct kunit *test)
+{
+	struct page **pages = page_array(test);
+
+	ptwalk_mm_enter(test);
+	fill_pages(test);
+	if (!get_cycles())
+		kunit_skip(test, "no cycle counter");
+	gup(1, pages);
+	put_page(pages[0]);
+	measure_gup(test, pages, 1, 512);
+	measure_gup(test, pages, 8, 256);
+	measure_gup(test, pages, MAX_PAGES, 32);
+}
+
+/* Broken: who calls GUP-fast finds interrupts on or off that were not so. */
+static void walk_restores_interrupts(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	bool in_walk, after_off, after_on;
+	unsigned long flags, outer;
+
+	local_irq_save(outer);
+	lockless_walk_begin(mm, &flags);
+	lockless_walk_end(mm, flags);
+	after_off = irqs_disabled();
+	local_irq_restore(outer);
+
+	lockless_walk_begin(mm, &flags);
+	in_walk = irqs_disabled();
+	lockless_walk_end(mm, flags);
+	after_on = irqs_disabled();
+
+	KUNIT_EXPECT_TRUE(test, in_walk);
+	KUNIT_EXPECT_TRUE(test, after_off);
+	KUNIT_EXPECT_FALSE(test, after_on);
+}
+
+#ifdef CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING
+
+#define NR_WALKERS	4
+/* Longer than an operation takes that does not wait, by far. */
+#define SHORT_MS	300
+#define LONG_MS		ptwalk_hold_ms
+#define SYNC_MS		300
+#define MAX_SYNC_NS	(1ULL * NSEC_PER_SEC)
+
+static struct lockless_walk_cpu *cpu_walks(int cpu)
+{
+	return per_cpu_ptr(&lockless_walk_cpu, cpu);
+}
+
+static struct mm_struct *walked_mm(unsigned long walk)
+{
+	return (struct mm_struct *)(walk & ~LOCKLESS_WALK_SEQ);
+}
+
+/* How many walks a CPU shows, of any mm. */
+static int walks_on(int cpu)
+{
+	int i, nr = 0;
+
+	for (i = 0; i <= LOCKLESS_WALK_NESTING; i++)
+		nr += !!READ_ONCE(cpu_walks(cpu)->walk[i]);
+	return nr;
+}
+
+static int nth_cpu(int n)
+{
+	int cpu = cpumask_first(cpu_online_mask);
+
+	while (n--)
+		cpu = cpumask_next(cpu, cpu_online_mask);
+	return cpu;
+}
+
+static struct mm_struct *enter(struct kunit *test)
+{
+	struct mm_struct *mm;
+
+	if (num_online_cpus() <= NR_WALKERS)
+		kunit_skip(test, "needs %d CPUs", NR_WALKERS + 1);
+	mm = ptwalk_mm_enter(test);
+	ptwalk_mm_share(test, mm);
+	return mm;
+}
+
+/* ------------------------------------------------------------- held walks */
+
+/**
+ * struct walker - one kthread that is held in a walk
+ * @mm: what it walks, with that mm loaded
+ * @inner: what it walks within that walk, as an NMI would, or NULL
+ * @cpu: where
+ * @ms: how long it stays in each phase, unless it is told to go on
+ * @phase: 1 in the walk, 2 in the one within, 3 back in the first, 4 out
+ * @go: told to go on to this phase
+ * @inside: in phase 1
+ * @left: in phase 4
+ */
+struct walker {
+	struct mm_struct *mm;
+	struct mm_struct *inner;
+	int cpu;
+	unsigned int ms;
+	int phase;
+	int go;
+	struct completion inside;
+	struct completion left;
+};
+
+/* The wait that belongs to phase @w->phase, with interrupts off. */
+static void stay(struct walker *w)
+{
+	u64 end = ktime_get_mono_fast_ns() + w->ms * NSEC_PER_MSEC;
+
+	while (READ_ONCE(w->go) <= w->phase && ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+}
+
+static void enter_phase(struct walker *w, int phase)
+{
+	WRITE_ONCE(w->phase, phase);
+	stay(w);
+}
+
+static void walk_within(struct walker *w)
+{
+	unsigned long flags;
+
+	lockless_walk_begin(w->inner, &flags);
+	enter_phase(w, 2);
+	lockless_walk_end(w->inner, flags);
+	enter_phase(w, 3);
+}
+
+static int walker_fn(void *arg)
+{
+	struct walker *w = arg;
+	unsigned long flags;
+
+	kthread_use_mm(w->mm);
+	lockless_walk_begin(w->mm, &flags);
+	complete(&w->inside);
+	enter_phase(w, 1);
+	if (w->inner)
+		walk_within(w);
+	WRITE_ONCE(w->phase, 4);
+	lockless_walk_end(w->mm, flags);
+	complete(&w->left);
+	ptwalk_wait_for_stop();
+	kthread_unuse_mm(w->mm);
+	return 0;
+}
+
+static struct walker *hold(struct kunit *test, struct mm_struct *mm,
+			   struct mm_struct *inner, int cpu, unsigned int ms)
+{
+	struct walker *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->mm = mm;
+	w->inner = inner;
+	w->cpu = cpu;
+	w->ms = ms;
+	init_completion(&w->inside);
+	init_completion(&w->left);
+	ptwalk_kthread(test, walker_fn, w, cpu);
+	wait_for_completion(&w->inside);
+	return w;
+}
+
+/* Returns whether it was still inside. */
+static bool release(struct walker *w)
+{
+	bool inside = READ_ONCE(w->phase) < 4;
+
+	WRITE_ONCE(w->go, 4);
+	wait_for_completion(&w->left);
+	return inside;
+}
+
+static void go_to_phase(struct walker *w, int phase)
+{
+	WRITE_ONCE(w->go, phase);
+	while (READ_ONCE(w->phase) < phase)
+		cpu_relax();
+}
+
+/* Broken: a walk is never waited for, or stays for ever and is. */
+static void walk_is_published_until_its_end(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	unsigned int before, within, after;
+	unsigned long flags, walk, left;
+	struct lockless_walk_cpu *cpu;
+
+	before = lockless_walk_count(mm);
+	lockless_walk_begin(mm, &flags);
+	cpu = this_cpu_ptr(&lockless_walk_cpu);
+	walk = READ_ONCE(cpu->walk[0]);
+	within = lockless_walk_count(mm);
+	lockless_walk_end(mm, flags);
+	left = READ_ONCE(cpu->walk[0]);
+	after = lockless_walk_count(mm);
+
+	KUNIT_EXPECT_EQ(test, before, 0);
+	KUNIT_EXPECT_PTR_EQ(test, walked_mm(walk), mm);
+	KUNIT_EXPECT_EQ(test, within, 1);
+	KUNIT_EXPECT_EQ(test, left, 0);
+	KUNIT_EXPECT_EQ(test, after, 0);
+}
+
+/* Broken: as above, for some ways through GUP-fast. */
+static void gup_fast_is_a_walk_that_ends(struct kunit *test)
+{
+	static const int sizes[] = { 1, 8, MAX_PAGES, MAX_PAGES + 1 };
+	struct page **pages = kunit_kcalloc(test, MAX_PAGES + 1,
+					    sizeof(*pages), GFP_KERNEL);
+	struct mm_struct *mm = enter(test);
+	int cpu = nth_cpu(0), i, got;
+	unsigned long seq;
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	fill_pages(test);
+	/* The last size asks for a page that is not mapped. */
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		seq = READ_ONCE(cpu_walks(cpu)->seq);
+		got = gup(sizes[i], pages);
+		seq = (READ_ONCE(cpu_walks(cpu)->seq) - seq) & LOCKLESS_WALK_SEQ;
+		put_pages(pages, got);
+		KUNIT_EXPECT_EQ(test, got, min(sizes[i], MAX_PAGES));
+		KUNIT_EXPECT_EQ_MSG(test, seq, 1, "walks for %d pages", sizes[i]);
+		KUNIT_EXPECT_EQ(test, walks_on(cpu), 0);
+		KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 0);
+	}
+}
+
+/* Broken: walks are counted for the wrong mm, or not at all. */
+static void count_is_number_of_walkers(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct mm_struct *other = ptwalk_mm_new(test);
+	struct walker *w[NR_WALKERS];
+	int i;
+
+	for (i = 0; i < NR_WALKERS; i++) {
+		w[i] = hold(test, i ? mm : other, NULL, nth_cpu(i + 1), LONG_MS);
+		KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), i);
+		KUNIT_EXPECT_EQ(test, lockless_walk_count(other), 1);
+	}
+	for (i = 0; i < NR_WALKERS; i++) {
+		KUNIT_EXPECT_TRUE(test, release(w[i]));
+		KUNIT_EXPECT_EQ(test, lockless_walk_count(mm),
+				NR_WALKERS - 1 - i);
+		KUNIT_EXPECT_EQ(test, lockless_walk_count(other), 0);
+	}
+}
+
+/* -------------------------------------------------------- waiting for walks */
+
+/* Broken: unsharing a table stalls on processes it has nothing to do with. */
+static void sync_spares_other_mm(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct mm_struct *other = ptwalk_mm_new(test);
+	struct walker *w;
+
+	KUNIT_EXPECT_EQ(test, lockless_walk_sync(mm), 0);
+	w = hold(test, other, NULL, ptwalk_other_cpu(), LONG_MS);
+	/* As if a thread of ours had just been there. */
+	cpumask_set_cpu(w->cpu, mm_cpumask(mm));
+	KUNIT_EXPECT_EQ(test, lockless_walk_sync(mm), 0);
+	cpumask_clear_cpu(w->cpu, mm_cpumask(mm));
+	KUNIT_EXPECT_TRUE_MSG(test, release(w), "waited for another mm");
+}
+
+/* Broken: a table is reused under GUP-fast. */
+static void sync_waits_for_walker(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct walker *w = hold(test, mm, NULL, ptwalk_other_cpu(), SHORT_MS);
+	unsigned int waited = lockless_walk_sync(mm);
+
+	KUNIT_EXPECT_FALSE_MSG(test, release(w), "a walker was still inside");
+	KUNIT_EXPECT_EQ(test, waited, 1);
+	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 0);
+}
+
+/* Broken: the same, when more than one CPU walks. */
+static void sync_waits_for_each_walker(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct walker *w[NR_WALKERS];
+	unsigned int waited;
+	int i;
+
+	/* The first of those it looks at stays longest, and shortest. */
+	for (i = 0; i < NR_WALKERS; i++)
+		w[i] = hold(test, mm, NULL, nth_cpu(i + 1),
+			    SHORT_MS * (i % 2 ? 1 : 2));
+	waited = lockless_walk_sync(mm);
+	for (i = 0; i < NR_WALKERS; i++)
+		KUNIT_EXPECT_FALSE_MSG(test, release(w[i]),
+				       "walker %d was still inside", i);
+	KUNIT_EXPECT_GE(test, waited, 1);
+	KUNIT_EXPECT_LE(test, waited, NR_WALKERS);
+}
+
+/* Broken: waiting for walkers interrupts them, which it is to spare. */
+static void sync_interrupts_nobody(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	int i, class, calls = 0;
+
+	for (i = 0; i < NR_WALKERS; i++)
+		hold(test, mm, NULL, nth_cpu(i + 1), SHORT_MS);
+	ptwalk_ipi_start();
+	lockless_walk_sync(mm);
+	ptwalk_ipi_stop();
+	for (class = 0; class < PTWALK_IPI_WAKEUP; class++)
+		calls += ptwalk_ipi_cpus(class);
+	KUNIT_EXPECT_EQ(test, calls, 0);
+	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 0);
+}
+
+/* --------------------------------------- walks that follow each other closely */
+
+/**
+ * struct stepper - one kthread that walks twice, without a pause between
+ * @mm: what it walks
+ * @release: leave the second walk
+ * @over: number of walks that are over
+ * @inside: in the first walk
+ * @left: out of the second one
+ */
+struct stepper {
+	struct mm_struct *mm;
+	bool release;
+	int over;
+	struct completion inside;
+	struct completion left;
+};
+
+static void spin_until(bool *flag, unsigned int ms)
+{
+	u64 end = ktime_get_mono_fast_ns() + ms * NSEC_PER_MSEC;
+
+	while (!READ_ONCE(*flag) && ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+}
+
+static int stepper_fn(void *arg)
+{
+	struct stepper *s = arg;
+	unsigned long outer, flags;
+	bool never = false;
+
+	kthread_use_mm(s->mm);
+	local_irq_save(outer);
+	lockless_walk_begin(s->mm, &flags);
+	complete(&s->inside);
+	spin_until(&never, SHORT_MS);
+	WRITE_ONCE(s->over, 1);
+	lockless_walk_end(s->mm, flags);
+	lockless_walk_begin(s->mm, &flags);
+	spin_until(&s->release, LONG_MS);
+	WRITE_ONCE(s->over, 2);
+	lockless_walk_end(s->mm, flags);
+	local_irq_restore(outer);
+	complete(&s->left);
+	ptwalk_wait_for_stop();
+	kthread_unuse_mm(s->mm);
+	return 0;
+}
+
+/* Broken: unsharing a table stalls for as long as a CPU does GUP-fast. */
+static void sync_does_not_wait_for_later_walk(struct kunit *test)
+{
+	struct stepper *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	int over;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->mm = enter(test);
+	init_completion(&s->inside);
+	init_completion(&s->left);
+	ptwalk_kthread(test, stepper_fn, s, ptwalk_other_cpu());
+	wait_for_completion(&s->inside);
+	lockless_walk_sync(s->mm);
+	over = READ_ONCE(s->over);
+	WRITE_ONCE(s->release, true);
+	wait_for_completion(&s->left);
+	KUNIT_EXPECT_GE_MSG(test, over, 1, "the first walk was not over");
+	KUNIT_EXPECT_LE_MSG(test, over, 1, "waited for the second walk, too");
+}
+
+/**
+ * struct storm - kthreads that walk without pause
+ * @mm: what they walk
+ * @gup: by GUP-fast, otherwise only begin and end
+ * @walks: how often, each
+ * @wrong: how often GUP-fast returned a page that it should not
+ * @id: number of the next one
+ * @running: those that have begun
+ */
+struct storm {
+	struct mm_struct *mm;
+	bool gup;
+	unsigned long walks[NR_WALKERS];
+	atomic_t wrong;
+	atomic_t id;
+	atomic_t running;
+};
+
+static void storm_walk(struct storm *s)
+{
+	unsigned long flags;
+	struct page *page;
+
+	if (!s->gup) {
+		lockless_walk_begin(s->mm, &flags);
+		lockless_walk_end(s->mm, flags);
+		return;
+	}
+	if (gup(1, &page) != 1) {
+		atomic_inc(&s->wrong);
+		return;
+	}
+	if (*(u64 *)page_address(page) != ptwalk_tag(PTWALK_BASE, 1))
+		atomic_inc(&s->wrong);
+	put_page(page);
+}
+
+static int storm_fn(void *arg)
+{
+	struct storm *s = arg;
+	int i, id = atomic_fetch_inc(&s->id);
+
+	kthread_use_mm(s->mm);
+	atomic_inc(&s->running);
+	while (!kthread_should_stop()) {
+		for (i = 0; i < 256; i++)
+			storm_walk(s);
+		WRITE_ONCE(s->walks[id], s->walks[id] + i);
+		cond_resched();
+	}
+	kthread_unuse_mm(s->mm);
+	return 0;
+}
+
+/* Waits for walkers again and again.  The walkers stop when the case ends. */
+static void sync_in_storm(struct kunit *test, bool use_gup)
+{
+	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	unsigned long end, syncs = 0, waited = 0, walks = 0;
+	u64 start, took, longest = 0;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->mm = enter(test);
+	s->gup = use_gup;
+	fill_pages(test);
+	for (i = 0; i < NR_WALKERS; i++)
+		ptwalk_kthread(test, storm_fn, s, nth_cpu(i + 1));
+	while (atomic_read(&s->running) < NR_WALKERS)
+		msleep(20);
+	end = jiffies + msecs_to_jiffies(SYNC_MS);
+	for (; time_before(jiffies, end); syncs++) {
+		start = ktime_get_ns();
+		waited += lockless_walk_sync(s->mm);
+		took = ktime_get_ns() - start;
+		longest = max(longest, took);
+		cond_resched();
+	}
+	for (i = 0; i < NR_WALKERS; i++)
+		walks += READ_ONCE(s->walks[i]);
+	kunit_info(test, "syncs=%lu waited=%lu walks=%lu longest_ns=%llu\n",
+		   syncs, waited, walks, longest);
+	KUNIT_EXPECT_GT(test, syncs, 0);
+	KUNIT_EXPECT_GT(test, walks, 0);
+	KUNIT_EXPECT_GT_MSG(test, waited, 0, "never met a walk");
+	KUNIT_EXPECT_LE(test, waited, syncs * NR_WALKERS);
+	KUNIT_EXPECT_LT(test, longest, MAX_SYNC_NS);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);
+}
+
+/* Broken: a thread that does nothing but GUP-fast stalls another for ever. */
+static void sync_is_not_starved(struct kunit *test)
+{
+	sync_in_storm(test, false);
+}
+
+/* Broken: the same, or GUP-fast fails when it is waited for. */
+static void sync_in_storm_of_gup_fast(struct kunit *test)
+{
+	sync_in_storm(test, true);
+}
+
+/* ------------------------------------------------------------ nested walks */
+
+/* Of two mms; the CPU of the walker counts as one that uses both. */
+static void nested_walk(struct kunit *test, struct mm_struct *mm,
+			struct mm_struct *inner)
+{
+	int cpu = ptwalk_other_cpu(), both = mm == inner ? 2 : 1;
+	struct walker *w = hold(test, mm, inner, cpu, LONG_MS);
+
+	if (mm != inner)
+		cpumask_set_cpu(cpu, mm_cpumask(inner));
+	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 1);
+	go_to_phase(w, 2);
+	KUNIT_EXPECT_EQ(test, walks_on(cpu), 2);
+	KUNIT_EXPECT_EQ_MSG(test, lockless_walk_count(mm), both,
+			    "the outer walk is not seen within the inner");
+	KUNIT_EXPECT_EQ(test, lockless_walk_count(inner), both);
+	go_to_phase(w, 3);
+	KUNIT_EXPECT_EQ(test, walks_on(cpu), 1);
+	KUNIT_EXPECT_EQ_MSG(test, lockless_walk_count(mm), 1,
+			    "the outer walk is not seen after the inner");
+	KUNIT_EXPECT_TRUE(test, release(w));
+	KUNIT_EXPECT_EQ(test, walks_on(cpu), 0);
+	if (mm != inner)
+		cpumask_clear_cpu(cpu, mm_cpumask(inner));
+}
+
+/* Broken: an NMI that walks makes the walk it interrupted invisible. */
+static void nested_walk_keeps_outer(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+
+	nested_walk(test, mm, ptwalk_mm_new(test));
+}
+
+/* Broken: the same, when both walk the same mm. */
+static void nested_walk_of_same_mm_keeps_outer(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+
+	nested_walk(test, mm, mm);
+}
+
+/* Broken: a table is reused under GUP-fast that an NMI has interrupted. */
+static void sync_waits_for_outer_walk(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct mm_struct *inner = ptwalk_mm_new(test);
+	struct walker *w;
+	int phase;
+
+	/* Begun within the inner walk, which ends long before the outer one. */
+	w = hold(test, mm, inner, ptwalk_other_cpu(), SHORT_MS);
+	go_to_phase(w, 2);
+	lockless_walk_sync(mm);
+	phase = READ_ONCE(w->phase);
+	release(w);
+	KUNIT_EXPECT_EQ_MSG(test, phase, 4, "left in phase %d", phase);
+}
+
+/* Broken: as above, for the walk of the NMI itself. */
+static void sync_waits_for_inner_walk(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct mm_struct *inner = ptwalk_mm_new(test);
+	int cpu = ptwalk_other_cpu(), phase;
+	struct walker *w;
+
+	w = hold(test, mm, inner, cpu, SHORT_MS);
+	go_to_phase(w, 2);
+	cpumask_set_cpu(cpu, mm_cpumask(inner));
+	lockless_walk_sync(inner);
+	cpumask_clear_cpu(cpu, mm_cpumask(inner));
+	phase = READ_ONCE(w->phase);
+	release(w);
+	KUNIT_EXPECT_GE_MSG(test, phase, 3, "the inner walk was not over");
+}
+
+/* Broken: an NMI within an NMI loses a walk. */
+static void walks_nest_to_the_limit(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	unsigned long flags[LOCKLESS_WALK_NESTING - 1];
+	unsigned int up[ARRAY_SIZE(flags)], down[ARRAY_SIZE(flags)];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		lockless_walk_begin(mm, &flags[i]);
+		up[i] = lockless_walk_count(mm);
+	}
+	while (i--) {
+		lockless_walk_end(mm, flags[i]);
+		down[i] = lockless_walk_count(mm);
+	}
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		KUNIT_EXPECT_EQ(test, up[i], i + 1);
+		KUNIT_EXPECT_EQ(test, down[i], i);
+	}
+}
+
+/* --------------------------------------------------- what can be looked at */
+
+static struct {
+	struct mm_struct *mm;
+	unsigned int calls, waited;
+	u64 ns;
+} traced;
+
+static void sync_traced(void *data, struct mm_struct *mm, unsigned int waited,
+			u64 ns)
+{
+	if (mm != traced.mm)
+		return;
+	traced.calls++;
+	traced.waited = waited;
+	traced.ns = ns;
+}
+
+/* Broken: the tracepoint does not tell who was waited for, and how long. */
+static void sync_is_traced(struct kunit *test)
+{
+	struct tracepoint *tp = ptwalk_tracepoint("lockless_walk_sync");
+	struct mm_struct *mm = enter(test);
+	int ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, tp);
+	memset(&traced, 0, sizeof(traced));
+	traced.mm = mm;
+	ret = tracepoint_probe_register(tp, sync_traced, NULL);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	hold(test, mm, NULL, ptwalk_other_cpu(), SHORT_MS);
+	lockless_walk_sync(mm);
+	tracepoint_probe_unregister(tp, sync_traced, NULL);
+	tracepoint_synchronize_unregister();
+	KUNIT_EXPECT_EQ(test, traced.calls, 1);
+	KUNIT_EXPECT_EQ(test, traced.waited, 1);
+	KUNIT_EXPECT_GT(test, traced.ns, 0);
+	KUNIT_EXPECT_LT(test, traced.ns, 100 * SHORT_MS * NSEC_PER_MSEC);
+}
+
+/* Broken: debugfs does not show who is walking. */
+static void walks_are_shown_in_debugfs(struct kunit *test)
+{
+	static const char path[] = "/sys/kernel/debug/lockless_walks";
+	int cpu = ptwalk_other_cpu(), ret;
+	char text[256], name[16];
+	struct walker *w;
+
+	enter(test);
+	snprintf(name, sizeof(name), "cpu%d ", cpu);
+	w = hold(test, ptwalk_mm_new(test), NULL, cpu, LONG_MS);
+	ret = ptwalk_file_read(path, text, sizeof(text));
+	release(w);
+	if (ret)
+		kunit_skip(test, "cannot read %s (%d): is debugfs mounted?",
+			   path, ret);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, name), "\"%s\"", text);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_file_read(path, text, sizeof(text)));
+	KUNIT_EXPECT_NULL_MSG(test, strstr(text, name), "\"%s\"", text);
+}
+
+static struct kunit_case ptwalk_tracking_cases[] = {
+	KUNIT_CASE(gup_fast_cost),
+	KUNIT_CASE(walk_restores_interrupts),
+	KUNIT_CASE(walk_is_published_until_its_end),
+	KUNIT_CASE(gup_fast_is_a_walk_that_ends),
+	KUNIT_CASE(count_is_number_of_walkers),
+	KUNIT_CASE(sync_spares_other_mm),
+	KUNIT_CASE(sync_waits_for_walker),
+	KUNIT_CASE(sync_waits_for_each_walker),
+	KUNIT_CASE(sync_interrupts_nobody),
+	KUNIT_CASE(sync_does_not_wait_for_later_walk),
+	KUNIT_CASE(sync_is_not_starved),
+	KUNIT_CASE(sync_in_storm_of_gup_fast),
+	KUNIT_CASE(nested_walk_keeps_outer),
+	KUNIT_CASE(nested_walk_of_same_mm_keeps_outer),
+	KUNIT_CASE(sync_waits_for_outer_walk),
+	KUNIT_CASE(sync_waits_for_inner_walk),
+	KUNIT_CASE(walks_nest_to_the_limit),
+	KUNIT_CASE(sync_is_traced),
+	KUNIT_CASE(walks_are_shown_in_debugfs),
+	{}
+};
+
+#else /* !CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING */
+
+/* Broken: never; the cases that this stands for need tracking. */
+static void walks_are_tracked(struct kunit *test)
+{
+	kunit_skip(test, "CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING is not set");
+}
+
+/* Broken: GUP-fast finds no pages. */
+static void gup_fast_works(struct kunit *test)
+{
+	struct page **pages = page_array(test);
+	int i, got, wrong = 0;
+
+	ptwalk_mm_enter(test);
+	fill_pages(test);
+	got = gup(MAX_PAGES, pages);
+	for (i = 0; i < got; i++)
+		wrong += *(u64 *)page_address(pages[i]) !=
+			 ptwalk_tag(PTWALK_BASE + i * PAGE_SIZE, 1);
+	put_pages(pages, got);
+	KUNIT_EXPECT_EQ(test, got, MAX_PAGES);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+}
+
+static struct kunit_case ptwalk_tracking_cases[] = {
+	KUNIT_CASE(gup_fast_cost),
+	KUNIT_CASE(gup_fast_works),
+	KUNIT_CASE(walk_restores_interrupts),
+	KUNIT_CASE(walks_are_tracked),
+	{}
+};
+
+#endif
+
+static struct kunit_suite ptwalk_tracking_suite = {
+	.name = "ptwalk_tracking",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_tracking_cases,
+};
+
+kunit_test_suite(ptwalk_tracking_suite);

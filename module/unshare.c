@@ -1,0 +1,1005 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Processes that map the same hugetlb file share a PMD table.  Who is
+ * interrupted when one of them leaves it, who is waited for, and that GUP-fast
+ * in a process that has left never finds what the last owner puts there.
+ */
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/jiffies.h>
+#include <linux/kallsyms.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/pgtable.h>
+#include <linux/prandom.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
+#include <linux/uaccess.h>
+
+#include "ptwalk.h"
+
+#if defined(CONFIG_X86_64) && defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING) && \
+	defined(CONFIG_SMP)
+
+#include <asm/paravirt.h>
+
+#define TRACKING	IS_ENABLED(CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING)
+
+/* The file is mapped at PTWALK_BASE, small pages behind what it covers. */
+#define SMALL		(PTWALK_BASE + 4 * PUD_SIZE)
+/* Where the last owner maps another file: half of what the table covers. */
+#define HALF		(PUD_SIZE / 2)
+#define REUSED		(PTWALK_BASE + HALF)
+
+#define NR_OPS		4
+#define NR_THREADS	2
+#define NR_HUGE		2
+#define POOL		32
+/* Some walks last longer than it takes the last owner to reuse the table. */
+#define MAX_WALK_US	30000
+
+#define KEY	"/sys/kernel/debug/x86/tlb_flush_ipis_walkers"
+#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
+
+/* First words of the pages of both files. */
+#define TAG_SHARED	0x5a5a0000736861ULL
+#define TAG_PRIVATE	0x5a5a0000707269ULL
+
+/* ------------------------------------------------------- files, and memory */
+
+static struct vfsmount *huge_mnt;
+static char saved_pool[24];
+
+/* As no user space may have mounted a hugetlbfs or filled the pool. */
+static int unshare_suite_init(struct kunit_suite *suite)
+{
+	struct file_system_type *type = get_fs_type("hugetlbfs");
+	char pool[24];
+
+	if (!type)
+		return 0;
+	huge_mnt = kern_mount(type);
+	if (ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool)))
+		return 0;
+	snprintf(pool, sizeof(pool), "%ld",
+		 simple_strtol(saved_pool, NULL, 10) + POOL);
+	ptwalk_file_write(NR_HUGEPAGES, pool);
+	return 0;
+}
+
+static void unshare_suite_exit(struct kunit_suite *suite)
+{
+	if (saved_pool[0])
+		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
+	if (!IS_ERR_OR_NULL(huge_mnt))
+		kern_unmount(huge_mnt);
+	huge_mnt = NULL;
+}
+
+static void fput_action(void *file)
+{
+	fput(file);
+}
+
+static struct file *huge_file(struct kunit *test)
+{
+	struct path root = { .mnt = huge_mnt };
+	struct file *file;
+
+	root.dentry = huge_mnt->mnt_root;
+	file = file_open_root(&root, ".", O_TMPFILE | O_RDWR, 0600);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, fput_action, file));
+	return file;
+}
+
+/* Of current.  Reserves nothing: few of its pages are ever touched. */
+static int map_huge(struct file *file, unsigned long addr, unsigned long len,
+		    unsigned long offset)
+{
+	unsigned long ret;
+
+	ret = vm_mmap(file, addr, len, PROT_READ | PROT_WRITE,
+		      MAP_FIXED | MAP_SHARED | MAP_NORESERVE, offset);
+	return ret == addr ? 0 : -ENOMEM;
+}
+
+/* Touches the first pages of the half that is reused. */
+static int touch_huge(void)
+{
+	int i;
+
+	for (i = 0; i < NR_HUGE; i++)
+		if (fault_in_readable((char __user *)REUSED + i * PMD_SIZE, 1))
+			return -EFAULT;
+	return 0;
+}
+
+static int tag_huge(u64 tag)
+{
+	int i, ret = 0;
+
+	for (i = 0; i < NR_HUGE && !ret; i++)
+		ret = put_user(tag, (u64 __user *)(REUSED + i * PMD_SIZE));
+	return ret;
+}
+
+static void prepare_file(struct kunit *test, struct file *file, u64 tag)
+{
+	KUNIT_ASSERT_EQ(test, 0, map_huge(file, PTWALK_BASE, PUD_SIZE, 0));
+	KUNIT_ASSERT_EQ(test, 0, tag_huge(tag));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, PUD_SIZE));
+}
+
+/* -------------------------------------------------------- other processes */
+
+/**
+ * struct process - a process that does what the case tells it
+ * @mm: its address space
+ * @task: the kthread that runs in it
+ * @file: what it maps shared
+ * @other: what it maps where it is the last owner of the table
+ * @fn: what to do next
+ * @ret: what that returned
+ * @done: it has returned
+ */
+struct process {
+	struct mm_struct *mm;
+	struct task_struct *task;
+	struct file *file;
+	struct file *other;
+	int (*fn)(struct process *p);
+	int ret;
+	struct completion done;
+};
+
+static int process_fn(void *arg)
+{
+	struct process *p = arg;
+	int (*fn)(struct process *p);
+
+	kthread_use_mm(p->mm);
+	while (!kthread_should_stop()) {
+		set_current_state(TASK_IDLE);
+		fn = xchg(&p->fn, NULL);
+		if (!fn) {
+			schedule();
+			continue;
+		}
+		__set_current_state(TASK_RUNNING);
+		p->ret = fn(p);
+		complete(&p->done);
+	}
+	__set_current_state(TASK_RUNNING);
+	kthread_unuse_mm(p->mm);
+	return 0;
+}
+
+static int process_do(struct process *p, int (*fn)(struct process *p))
+{
+	xchg(&p->fn, fn);
+	wake_up_process(p->task);
+	wait_for_completion(&p->done);
+	return p->ret;
+}
+
+static int process_map(struct process *p)
+{
+	return map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0) ?: touch_huge();
+}
+
+static int process_map_small(struct process *p)
+{
+	unsigned long ret;
+
+	ret = vm_mmap(NULL, SMALL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	return ret != SMALL ? -ENOMEM : put_user(0, (u64 __user *)SMALL);
+}
+
+static int process_unmap(struct process *p)
+{
+	return vm_munmap(PTWALK_BASE, PUD_SIZE);
+}
+
+static int process_unmap_all(struct process *p)
+{
+	return vm_munmap(PTWALK_BASE, SMALL + PAGE_SIZE - PTWALK_BASE);
+}
+
+/* The last owner: puts pages of another file into the same table. */
+static int process_reuse(struct process *p)
+{
+	return vm_munmap(REUSED, HALF) ?:
+	       map_huge(p->other, REUSED, HALF, HALF) ?: touch_huge();
+}
+
+static int nth_cpu(int n)
+{
+	int cpu = cpumask_first(cpu_online_mask);
+
+	while (n--)
+		cpu = cpumask_next(cpu, cpu_online_mask);
+	return cpu;
+}
+
+/* CPU 0 is the case's, then come those of its threads, the last one walks. */
+static int process_cpu(void)
+{
+	return nth_cpu(NR_THREADS + 1);
+}
+
+static struct process *new_process(struct kunit *test, struct file *file)
+{
+	struct process *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	p->mm = ptwalk_mm_new(test);
+	p->file = file;
+	init_completion(&p->done);
+	p->task = ptwalk_kthread(test, process_fn, p, process_cpu());
+	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_map_small));
+	return p;
+}
+
+static void *pmd_table(struct mm_struct *mm)
+{
+	unsigned long pmd = (unsigned long)ptwalk_pmd_offset(mm, PTWALK_BASE);
+
+	return (void *)(pmd & PAGE_MASK);
+}
+
+/* Maps the file in current, too, and has the table of @p shared. */
+static void share(struct kunit *test, struct process *p)
+{
+	KUNIT_ASSERT_EQ(test, 0, map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0));
+	KUNIT_ASSERT_EQ(test, 0, touch_huge());
+	KUNIT_ASSERT_NOT_NULL(test, pmd_table(p->mm));
+	KUNIT_ASSERT_PTR_EQ_MSG(test, pmd_table(current->mm), pmd_table(p->mm),
+				"the PMD table is not shared");
+}
+
+static void unmap(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, PUD_SIZE));
+}
+
+/**
+ * struct setup - what most cases need
+ * @mm: address space of the case
+ * @file: the file that is shared
+ * @p: other processes that map it
+ */
+struct setup {
+	struct mm_struct *mm;
+	struct file *file;
+	struct process *p[2];
+};
+
+static void set_up(struct kunit *test, struct setup *s, int processes)
+{
+	int i;
+
+	memset(s, 0, sizeof(*s));
+	if (num_online_cpus() < NR_THREADS + 3)
+		kunit_skip(test, "needs %d CPUs", NR_THREADS + 3);
+	if (IS_ERR_OR_NULL(huge_mnt))
+		kunit_skip(test, "cannot mount hugetlbfs");
+	if (HPAGE_SIZE != PMD_SIZE)
+		kunit_skip(test, "the default huge page is not a PMD");
+	s->mm = ptwalk_mm_enter(test);
+	s->file = huge_file(test);
+	if (map_huge(s->file, PTWALK_BASE, PUD_SIZE, 0) || tag_huge(TAG_SHARED))
+		kunit_skip(test, "cannot get huge pages");
+	unmap(test);
+	ptwalk_map(test, SMALL, PAGE_SIZE);
+	ptwalk_fill(test, SMALL, PAGE_SIZE, 1);
+	for (i = 0; i < processes; i++) {
+		s->p[i] = new_process(test, s->file);
+		KUNIT_ASSERT_EQ(test, 0, process_do(s->p[i], process_map));
+	}
+}
+
+/* ---------------------------------------------- threads that keep running */
+
+struct spinner {
+	struct mm_struct *mm;
+	struct completion running;
+};
+
+static int spinner_fn(void *arg)
+{
+	struct spinner *s = arg;
+
+	kthread_use_mm(s->mm);
+	fault_in_readable((char __user *)SMALL, 1);
+	complete(&s->running);
+	while (!kthread_should_stop()) {
+		cpu_relax();
+		cond_resched();
+	}
+	kthread_unuse_mm(s->mm);
+	return 0;
+}
+
+/* One that sleeps would drop out of mm_cpumask() with the first flush. */
+static void run_threads(struct kunit *test, struct mm_struct *mm)
+{
+	struct spinner *s;
+	int i;
+
+	ptwalk_mm_share(test, mm);
+	for (i = 1; i <= NR_THREADS; i++) {
+		s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, s);
+		s->mm = mm;
+		init_completion(&s->running);
+		ptwalk_kthread(test, spinner_fn, s, nth_cpu(i));
+		wait_for_completion(&s->running);
+	}
+}
+
+static bool runs_threads(int cpu)
+{
+	int i;
+
+	for (i = 1; i <= NR_THREADS; i++)
+		if (nth_cpu(i) == cpu)
+			return true;
+	return false;
+}
+
+/* --------------------------------------------- how the TLB is flushed here */
+
+static bool flush_is_native(void)
+{
+#ifdef CONFIG_PARAVIRT
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol(name, (unsigned long)pv_ops.mmu.flush_tlb_multi);
+	return !strncmp(name, "native_flush_tlb_multi+", 23);
+#else
+	return true;
+#endif
+}
+
+static void need_native(struct kunit *test)
+{
+	if (!flush_is_native())
+		kunit_skip(test, "a hypervisor flushes the TLB");
+}
+
+/* Of the switch that says that a TLB flush interrupts all walkers, or -1. */
+static int key_value(void)
+{
+	char text[8];
+
+	if (ptwalk_file_read(KEY, text, sizeof(text)))
+		return -1;
+	return text[0] == '1';
+}
+
+static void restore_key(void *unused)
+{
+	ptwalk_file_write(KEY, "1");
+}
+
+/* As in a guest whose hypervisor flushes the TLB; until the case ends. */
+static void use_paravirt(struct kunit *test)
+{
+	int key = key_value();
+
+	if (key < 0)
+		kunit_skip(test, "no %s: kernel without the series, or debugfs not mounted",
+			   KEY);
+	if (!key)
+		return;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_key,
+							   NULL));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_file_write(KEY, "0"));
+	KUNIT_ASSERT_EQ(test, 0, key_value());
+}
+
+/*
+ * A hypervisor's flush leaves out a virtual CPU that does not run, even one
+ * that was preempted within a walk.  Here CPUs in @cpus are taken out of
+ * mm_cpumask() until the flush is under way.  None of them has the mm loaded.
+ */
+static struct {
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct cpumask cpus;
+} left_out;
+
+static struct tracepoint *csd_tracepoint;
+
+static void left_out_clear(void)
+{
+	int cpu;
+
+	for_each_cpu(cpu, &left_out.cpus)
+		cpumask_clear_cpu(cpu, mm_cpumask(left_out.mm));
+}
+
+/* Any context: the calling CPU has made its copy of the mask. */
+static void csd_queue_cpu(void *data, const unsigned int cpu,
+			  unsigned long callsite, smp_call_func_t func,
+			  call_single_data_t *csd)
+{
+	int out;
+
+	if (current != READ_ONCE(left_out.task) || !in_task() ||
+	    ptwalk_ipi_classify(func) != PTWALK_IPI_TLB)
+		return;
+	for_each_cpu(out, &left_out.cpus)
+		cpumask_set_cpu(out, mm_cpumask(left_out.mm));
+}
+
+static void left_out_exit(void *unused)
+{
+	tracepoint_probe_unregister(csd_tracepoint, csd_queue_cpu, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static void left_out_init(struct kunit *test, struct mm_struct *mm)
+{
+	csd_tracepoint = ptwalk_tracepoint("csd_queue_cpu");
+	KUNIT_ASSERT_NOT_NULL(test, csd_tracepoint);
+	left_out.task = NULL;
+	left_out.mm = mm;
+	cpumask_clear(&left_out.cpus);
+	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(csd_tracepoint,
+							   csd_queue_cpu, NULL));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, left_out_exit,
+							   NULL));
+}
+
+static void left_out_arm(void)
+{
+	left_out_clear();
+	WRITE_ONCE(left_out.task, current);
+}
+
+static void left_out_disarm(void)
+{
+	WRITE_ONCE(left_out.task, NULL);
+	left_out_clear();
+}
+
+/* --------------------------------------------------- who is interrupted */
+
+/* Shares the table and leaves it, NR_OPS times, counting who is called. */
+static void share_and_unmap(struct kunit *test, struct setup *s)
+{
+	int i;
+
+	run_threads(test, s->mm);
+	ptwalk_ipi_start();
+	for (i = 0; i < NR_OPS; i++) {
+		share(test, s->p[0]);
+		unmap(test);
+	}
+	ptwalk_ipi_stop();
+}
+
+/* Broken: munmap of shared hugetlb memory stalls every CPU. */
+static void unshare_broadcasts_nothing(struct kunit *test)
+{
+	struct setup s;
+
+	need_native(test);
+	set_up(test, &s, 1);
+	share_and_unmap(test, &s);
+	ptwalk_measure(test, "unshare", NR_OPS);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
+	/* Without it, nothing would have waited for walkers. */
+	KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB),
+			NR_OPS * NR_THREADS);
+}
+
+/* Broken: an isolated CPU is disturbed by a process that never ran there. */
+static void unshare_spares_other_cpus(struct kunit *test)
+{
+	struct setup s;
+	int cpu;
+
+	need_native(test);
+	set_up(test, &s, 1);
+	share_and_unmap(test, &s);
+	for_each_online_cpu(cpu)
+		if (!runs_threads(cpu))
+			KUNIT_EXPECT_EQ_MSG(test, 0, ptwalk_ipi_on(cpu, PTWALK_IPI_BROADCAST) +
+					    ptwalk_ipi_on(cpu, PTWALK_IPI_SERIALIZE),
+					    "CPU %d", cpu);
+}
+
+/* Broken: as above, in a guest whose hypervisor flushes the TLB. */
+static void paravirt_unshare_interrupts_own_cpus_only(struct kunit *test)
+{
+	struct setup s;
+	int cpu;
+
+	if (TRACKING)
+		kunit_skip(test, "walks are tracked: nobody needs to be interrupted");
+	set_up(test, &s, 1);
+	use_paravirt(test);
+	share_and_unmap(test, &s);
+	ptwalk_measure(test, "unshare_paravirt", NR_OPS);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+	for_each_online_cpu(cpu)
+		KUNIT_EXPECT_EQ_MSG(test, runs_threads(cpu) ? NR_OPS : 0,
+				    ptwalk_ipi_on(cpu, PTWALK_IPI_SERIALIZE),
+				    "CPU %d", cpu);
+}
+
+/* Broken: as above, though every walk is known. */
+static void tracked_unshare_interrupts_nobody(struct kunit *test)
+{
+	long before = ptwalk_vm_event("pgtable_sync_tracked");
+	struct setup s;
+
+	if (!TRACKING)
+		kunit_skip(test, "CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING is not set");
+	set_up(test, &s, 1);
+	use_paravirt(test);
+	share_and_unmap(test, &s);
+	ptwalk_measure(test, "unshare_paravirt", NR_OPS);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
+	KUNIT_EXPECT_EQ(test, ptwalk_vm_event("pgtable_sync_tracked"),
+			before + NR_OPS);
+}
+
+/* Broken: in a guest, what waits for walkers trusts a flush that does not. */
+static void key_says_how_the_tlb_is_flushed(struct kunit *test)
+{
+	int key = key_value();
+
+	if (key < 0)
+		kunit_skip(test, "no %s: kernel without the series, or debugfs not mounted",
+			   KEY);
+	KUNIT_EXPECT_EQ(test, key, flush_is_native());
+	if (flush_is_native())
+		return;
+	KUNIT_EXPECT_EQ(test, -EPERM, ptwalk_file_write(KEY, "1"));
+	KUNIT_EXPECT_EQ(test, 0, key_value());
+}
+
+/* ------------------------------------------------------- who is waited for */
+
+/* Leaves the table without unmapping: so that no other flush follows. */
+static int leave_table(void)
+{
+	return ptwalk_zap(PTWALK_BASE, PUD_SIZE);
+}
+
+/* Whether the walker was still inside when current had left the table. */
+static bool leaves_before_walker(struct kunit *test, struct mm_struct *walked)
+{
+	struct ptwalk_hold *hold = ptwalk_hold(test, walked, SMALL,
+					       PTWALK_HOLD_IRQS_OFF);
+
+	KUNIT_EXPECT_EQ(test, 0, leave_table());
+	return ptwalk_hold_release(hold);
+}
+
+static void spare_other_mm(struct kunit *test, struct setup *s)
+{
+	share(test, s->p[0]);
+	KUNIT_EXPECT_TRUE_MSG(test, leaves_before_walker(test, s->p[0]->mm),
+			      "waited for a walker of another process");
+	KUNIT_EXPECT_PTR_NE(test, pmd_table(s->mm), pmd_table(s->p[0]->mm));
+}
+
+/* Broken: munmap stalls while a CPU of another process has interrupts off. */
+static void unshare_does_not_wait_for_other_mm(struct kunit *test)
+{
+	struct setup s;
+
+	need_native(test);
+	set_up(test, &s, 1);
+	spare_other_mm(test, &s);
+}
+
+/* Broken: as above, in a guest whose hypervisor flushes the TLB. */
+static void paravirt_unshare_does_not_wait_for_other_mm(struct kunit *test)
+{
+	struct setup s;
+
+	set_up(test, &s, 1);
+	use_paravirt(test);
+	spare_other_mm(test, &s);
+}
+
+/*
+ * The walker is on a CPU of the case's process that the TLB flush leaves out.
+ * The table stays shared when there are two other processes; it becomes
+ * exclusive when there is one.
+ */
+static void wait_for_own_walker(struct kunit *test, int others)
+{
+	struct setup s;
+	bool inside;
+
+	need_native(test);
+	set_up(test, &s, others);
+	run_threads(test, s.mm);
+	left_out_init(test, s.mm);
+	cpumask_set_cpu(ptwalk_other_cpu(), &left_out.cpus);
+
+	/* The flush alone does not wait for it, or the rest proves nothing. */
+	if (key_value() == 1) {
+		share(test, s.p[0]);
+		left_out_arm();
+		inside = leaves_before_walker(test, s.mm);
+		left_out_disarm();
+		KUNIT_ASSERT_TRUE_MSG(test, inside, "the flush itself waited");
+	}
+
+	use_paravirt(test);
+	share(test, s.p[0]);
+	left_out_arm();
+	inside = leaves_before_walker(test, s.mm);
+	left_out_disarm();
+	KUNIT_EXPECT_FALSE_MSG(test, inside, "a walker was still in the table");
+}
+
+/* Broken: GUP-fast of a process that left returns pages of the last owner. */
+static void paravirt_last_unshare_waits_for_walker(struct kunit *test)
+{
+	wait_for_own_walker(test, 1);
+}
+
+/* Broken: the same, if the process left before others did. */
+static void paravirt_each_unshare_waits_for_walker(struct kunit *test)
+{
+	wait_for_own_walker(test, 2);
+}
+
+/* ---------------------------------------- GUP-fast while tables are shared */
+
+/**
+ * struct walker - one kthread that walks the tables of a process
+ * @mm: of which one
+ * @preempted: walk as a CPU that no flush waits for
+ * @rnd: its random choices
+ * @inside: in a walk, has found the table, and takes its time
+ * @seen: pages found with the tag of the file that is shared
+ * @other: pages found with the tag of the other file
+ * @missed: walks that found none
+ * @stop: shall leave the address space alone
+ * @running: walks
+ * @idle: has stopped
+ */
+struct walker {
+	struct mm_struct *mm;
+	bool preempted;
+	struct rnd_state rnd;
+	bool inside;
+	unsigned long seen, other, missed;
+	bool stop;
+	struct completion running;
+	struct completion idle;
+};
+
+static void judge_word(struct walker *w, u64 word)
+{
+	if (word == TAG_SHARED)
+		w->seen++;
+	else if (word == TAG_PRIVATE)
+		w->other++;
+	else
+		w->missed++;
+}
+
+static unsigned long random_addr(struct walker *w)
+{
+	return REUSED + prandom_u32_state(&w->rnd) % NR_HUGE * PMD_SIZE;
+}
+
+static void walk_gup(struct walker *w)
+{
+	struct page *page;
+
+	if (get_user_pages_fast_only(random_addr(w), 1, 0, &page) != 1) {
+		w->missed++;
+		return;
+	}
+	judge_word(w, READ_ONCE(*(u64 *)page_address(page)));
+	put_page(page);
+}
+
+/* Time for the others to overtake the walk. */
+static void dawdle(struct walker *w)
+{
+	u64 us = prandom_u32_state(&w->rnd) % MAX_WALK_US;
+	u64 end = ktime_get_mono_fast_ns() + us * NSEC_PER_USEC;
+
+	WRITE_ONCE(w->inside, true);
+	while (ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+	WRITE_ONCE(w->inside, false);
+}
+
+/* As GUP-fast, slowly between the load of the PUD and that of the PMD. */
+static void walk_slowly(struct walker *w)
+{
+	unsigned long flags;
+	pmd_t *pmdp, pmd;
+	u64 word = 0;
+
+	lockless_walk_begin(w->mm, &flags);
+	pmdp = ptwalk_pmd_offset(w->mm, random_addr(w));
+	if (pmdp) {
+		dawdle(w);
+		pmd = pmdp_get_lockless(pmdp);
+		if (pmd_present(pmd) && pmd_leaf(pmd))
+			word = READ_ONCE(*(u64 *)page_address(pmd_page(pmd)));
+		/* Taken in vain if the entry has changed. */
+		if (pmd_val(pmd) != pmd_val(pmdp_get_lockless(pmdp)))
+			word = 0;
+	}
+	lockless_walk_end(w->mm, flags);
+	judge_word(w, word);
+}
+
+static int walker_fn(void *arg)
+{
+	struct walker *w = arg;
+
+	if (!w->preempted)
+		kthread_use_mm(w->mm);
+	complete(&w->running);
+	while (!READ_ONCE(w->stop) && !kthread_should_stop()) {
+		if (w->preempted)
+			walk_slowly(w);
+		else
+			walk_gup(w);
+		cond_resched();
+	}
+	if (!w->preempted)
+		kthread_unuse_mm(w->mm);
+	complete(&w->idle);
+	ptwalk_wait_for_stop();
+	return 0;
+}
+
+static struct walker *start_walker(struct kunit *test, struct mm_struct *mm,
+				   int cpu, u32 seed, bool preempted)
+{
+	struct walker *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->mm = mm;
+	w->preempted = preempted;
+	prandom_seed_state(&w->rnd, seed + cpu);
+	init_completion(&w->running);
+	init_completion(&w->idle);
+	if (preempted)
+		cpumask_set_cpu(cpu, &left_out.cpus);
+	ptwalk_kthread(test, walker_fn, w, cpu);
+	wait_for_completion(&w->running);
+	return w;
+}
+
+static void stop_walker(struct walker *w)
+{
+	WRITE_ONCE(w->stop, true);
+	wait_for_completion(&w->idle);
+}
+
+/* Leaves the table in one of the ways there are. */
+static int leave_somehow(u32 random)
+{
+	switch (random % 3) {
+	case 0:
+		return vm_munmap(PTWALK_BASE, PUD_SIZE);
+	case 1:
+		return vm_munmap(REUSED, HALF);
+	default:
+		return leave_table();
+	}
+}
+
+/* Lets a walker that dawdles get into the table, and another one pass by. */
+static void await_walkers(struct walker *w[])
+{
+	u64 end = ktime_get_mono_fast_ns() + MAX_WALK_US * NSEC_PER_USEC;
+	unsigned long seen = READ_ONCE(w[1]->seen);
+
+	while (ktime_get_mono_fast_ns() < end &&
+	       ((w[2]->preempted && !READ_ONCE(w[2]->inside)) ||
+		READ_ONCE(w[1]->seen) == seen))
+		cpu_relax();
+}
+
+/* Share, leave, let the last owner put other pages into the table. */
+static void race_round(struct kunit *test, struct process *p,
+		       struct walker *w[], u32 random)
+{
+	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_map));
+	share(test, p);
+	await_walkers(w);
+	left_out_arm();
+	KUNIT_ASSERT_EQ(test, 0, leave_somehow(random));
+	left_out_disarm();
+	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_reuse));
+	unmap(test);
+	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_unmap));
+}
+
+static void race(struct kunit *test, struct setup *s, bool preempted)
+{
+	struct process *p = s->p[0];
+	u32 seed = ptwalk_seed(test);
+	struct walker *w[3];
+	struct rnd_state rnd;
+	unsigned int rounds = 0;
+	unsigned long end;
+	int i;
+
+	p->other = huge_file(test);
+	prepare_file(test, p->other, TAG_PRIVATE);
+	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_unmap));
+	prandom_seed_state(&rnd, seed);
+	ptwalk_mm_share(test, s->mm);
+	left_out_init(test, s->mm);
+	w[0] = start_walker(test, p->mm, nth_cpu(2), seed, false);
+	w[1] = start_walker(test, s->mm, nth_cpu(1), seed, false);
+	w[2] = start_walker(test, s->mm, ptwalk_other_cpu(), seed, preempted);
+	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	for (; time_before(jiffies, end); rounds++)
+		race_round(test, p, w, prandom_u32_state(&rnd));
+	for (i = 0; i < ARRAY_SIZE(w); i++)
+		stop_walker(w[i]);
+	for (i = 0; i < ARRAY_SIZE(w); i++)
+		kunit_info(test, "walker=%d rounds=%u shared=%lu other=%lu missed=%lu\n",
+			   i, rounds, w[i]->seen, w[i]->other, w[i]->missed);
+	KUNIT_EXPECT_GT(test, rounds, 0);
+	KUNIT_EXPECT_GT(test, w[0]->seen + w[0]->other, 0);
+	KUNIT_EXPECT_GT(test, w[1]->seen, 0);
+	KUNIT_EXPECT_EQ(test, w[1]->other + w[2]->other, 0);
+}
+
+/* Broken: a device is given memory of another process. */
+static void gup_versus_unshare(struct kunit *test)
+{
+	struct setup s;
+
+	need_native(test);
+	set_up(test, &s, 1);
+	race(test, &s, false);
+}
+
+/* Broken: the same, in a guest whose hypervisor flushes the TLB. */
+static void gup_versus_paravirt_unshare(struct kunit *test)
+{
+	struct setup s;
+
+	need_native(test);
+	set_up(test, &s, 1);
+	use_paravirt(test);
+	race(test, &s, true);
+}
+
+/* ---------------------------------------------------------------- counters */
+
+static const char * const sync_events[] = {
+	"pgtable_sync_ipi_all", "pgtable_sync_ipi_mm", "pgtable_sync_tracked",
+	"pgtable_sync_flushed",
+};
+
+/* Expects that each unsharing is counted, and as nothing but @name. */
+static void expect_counted(struct kunit *test, struct setup *s,
+			   const char *name)
+{
+	long before[ARRAY_SIZE(sync_events)];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(sync_events); i++)
+		before[i] = ptwalk_vm_event(sync_events[i]);
+	for (i = 0; i < NR_OPS; i++) {
+		share(test, s->p[0]);
+		unmap(test);
+	}
+	for (i = 0; i < ARRAY_SIZE(sync_events); i++)
+		KUNIT_EXPECT_EQ_MSG(test, ptwalk_vm_event(sync_events[i]) - before[i],
+				    strcmp(sync_events[i], name) ? 0 : NR_OPS,
+				    "%s", sync_events[i]);
+}
+
+/* Broken: /proc/vmstat misleads who looks for the source of interrupts. */
+static void unshare_is_counted(struct kunit *test)
+{
+	struct setup s;
+
+	need_native(test);
+	if (ptwalk_vm_event(sync_events[0]) < 0)
+		kunit_skip(test, "no %s in /proc/vmstat", sync_events[0]);
+	set_up(test, &s, 1);
+	expect_counted(test, &s, "pgtable_sync_flushed");
+	use_paravirt(test);
+	expect_counted(test, &s, TRACKING ? "pgtable_sync_tracked" :
+					    "pgtable_sync_ipi_mm");
+}
+
+/* ------------------------------------------------------------------ leaks */
+
+/* Broken: each process that shared hugetlb memory costs a page until reboot. */
+static void unshare_leaks_no_table(struct kunit *test)
+{
+	long tables = ptwalk_tables();
+	struct setup s;
+	int i;
+
+	set_up(test, &s, 1);
+	for (i = 0; i < 4 * NR_OPS; i++) {
+		share(test, s.p[0]);
+		KUNIT_ASSERT_EQ(test, 0, leave_somehow(i));
+		unmap(test);
+	}
+	KUNIT_EXPECT_EQ(test, 0, process_do(s.p[0], process_unmap_all));
+	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(s.p[0]->mm), 0);
+	ptwalk_mm_leave(test);
+	ptwalk_expect_tables(test, tables);
+}
+
+static struct kunit_case ptwalk_unshare_cases[] = {
+	KUNIT_CASE(key_says_how_the_tlb_is_flushed),
+	KUNIT_CASE(unshare_broadcasts_nothing),
+	KUNIT_CASE(unshare_spares_other_cpus),
+	KUNIT_CASE(paravirt_unshare_interrupts_own_cpus_only),
+	KUNIT_CASE(tracked_unshare_interrupts_nobody),
+	KUNIT_CASE_SLOW(unshare_does_not_wait_for_other_mm),
+	KUNIT_CASE_SLOW(paravirt_unshare_does_not_wait_for_other_mm),
+	KUNIT_CASE_SLOW(paravirt_last_unshare_waits_for_walker),
+	KUNIT_CASE_SLOW(paravirt_each_unshare_waits_for_walker),
+	KUNIT_CASE_SLOW(gup_versus_unshare),
+	KUNIT_CASE_SLOW(gup_versus_paravirt_unshare),
+	KUNIT_CASE(unshare_is_counted),
+	KUNIT_CASE(unshare_leaks_no_table),
+	{}
+};
+
+static struct kunit_suite ptwalk_unshare_suite = {
+	.name = "ptwalk_unshare",
+	.suite_init = unshare_suite_init,
+	.suite_exit = unshare_suite_exit,
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_unshare_cases,
+};
+
+#else /* no x86_64, or no sharing */
+
+/* Broken: never; no PMD table is shared in this kernel. */
+static void unshare_pmd_tables(struct kunit *test)
+{
+	kunit_skip(test, "needs x86_64, SMP and hugetlb PMD page table sharing");
+}
+
+static struct kunit_case ptwalk_unshare_cases[] = {
+	KUNIT_CASE(unshare_pmd_tables),
+	{}
+};
+
+static struct kunit_suite ptwalk_unshare_suite = {
+	.name = "ptwalk_unshare",
+	.test_cases = ptwalk_unshare_cases,
+};
+
+#endif
+
+kunit_test_suite(ptwalk_unshare_suite);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The begin of a tracked walk against the wait for walkers.
+ *
+ * Patch:  mm: track lockless page-table walks without a shared counter
+ * Models: __lockless_walk_begin(), lockless_walk_nested(),
+ *         __lockless_walk_end(); lockless_walk_sync(), sync_cpu()
+ *
+ * Holds:  no walk that saw an entry before it was cleared is still running when
+ *         lockless_walk_sync() returns and the table is reused; what such a
+ *         walk took is visible then; the wait ends, and later walks do not hold
+ *         it up.
+ *
+ * One CPU does three walks, each of this mm or of another one; an NMI does a
+ * walk within any of these, or between two instructions of begin and end, on
+ * the same CPU and behind the same store buffer.  The waiter looks at each CPU
+ * by itself, so one is enough.  One level of nesting.  A walk that finds the
+ * entry touches the table twice and takes a reference.
+ *
+ * Two walks may have the same number: an NMI that comes between load and store
+ * of cpu->seq does its walk under the number that the outer one is going to
+ * use.  All that happens is that a waiter may wait for both.  So "do not hold
+ * it up" allows for one walk that looks like the one waited for.  For the same
+ * reason the eighth walk after, which has the number again, does no harm.
+ *
+ * A "broken" line lists macros, in brackets the text that must be in what Spin
+ * reports, and why.
+ */
+/* broken: NO_BEGIN_BARRIER (reused) - the walk loads the entry while what it publishes is still in the store buffer */
+/* broken: NO_SYNC_BARRIER (reused) - sync looks for walks while the cleared entry is still in the store buffer */
+/* broken: LOOK_BEFORE_CLEAR (reused) - sync looks for walks, then the entry is cleared */
+/* broken: WALK_BEFORE_BEGIN (reused) - the walk loads the entry, then publishes itself */
+/* broken: NO_WAIT (reused) - sync looks for walks and does not wait */
+/* broken: NO_END (invalid end state) - the end of the walk is missing: sync waits for ever */
+/* broken: NO_RELEASE (taken_is_visible) - the end of the walk is seen before the reference that it took */
+/* broken: NESTED_OVERWRITES (reused) - the walk of an NMI takes the place of the outer one */
+/* broken: NESTED_RESTORES (reused) - the same, and puts it back when it ends: who waits saw a change */
+/* broken: NESTED_ENDS_OUTER (reused) - the end of a walk always clears the first word */
+/* broken: SYNC_SKIPS_NESTED (reused) - sync does not look at walks within walks of another mm */
+/* broken: NO_SEQ (alike>1) - walks have no number: a CPU that walks without pause holds up sync */
+/* broken: UNIQUE_NUMBERS (alike>0) - not the code but the claim: two walks may have the same number, as told above */
+
+#define ENTRY	0
+#define NONE	0
+#define TABLE	1
+
+#define WALK0	1	/* lockless_walk_cpu.walk[0] and [1] */
+#define WALK1	2
+
+#define REF	3	/* what a walk takes */
+
+#define CPUS	2
+#define LOCS	4
+#define MEM	{ TABLE, 0, 0, 0 }
+#include "kernel.h"
+
+#define WALKER	0
+#define WAITER	1
+
+#define MM	8	/* a pointer to mm_struct, and one to another; */
+#define OTHER	16
+#define SEQ	7	/* the number is in the low bits */
+#define walks_mm(walk)	((walk & ~SEQ) == MM)
+
+byte seq;		/* lockless_walk_cpu.seq */
+bool in_nmi;
+bool took;		/* a walk that is over took a reference */
+bool reused;
+byte waits_at, waits_for;	/* sync spins on this location, this word */
+byte alike;		/* walks since then that look the same */
+#ifdef UNIQUE_NUMBERS
+#define held_up	(alike > 0)
+#else
+#define held_up	(alike > 1)
+#endif
+bool taken_is_visible = true;
+
+#define begin(mm, nmi)							\
+	number_begin(nmi);						\
+	d_step {							\
+		newer[AT(WALKER, walk)] == EMPTY ->			\
+		buffer_store(WALKER, walk, mm + number);		\
+		alike = alike + (waits_at == walk && waits_for == mm + number -> 1 : 0); \
+		assert(!held_up)					\
+	}
+
+/* where to publish, and the number of the walk: not atomic for an NMI */
+#ifdef NO_SEQ
+#define number_begin(nmi)	choose_word(nmi)
+#else
+#define number_begin(nmi)						\
+	choose_word(nmi);						\
+	number = (seq + 1) & SEQ;					\
+	seq = number
+#endif
+
+#if defined(NESTED_OVERWRITES)
+#define choose_word(nmi)	walk = WALK0
+#elif defined(NESTED_RESTORES)
+#define choose_word(nmi)	outer = READ_ONCE(WALKER, WALK0); walk = WALK0
+#else
+#define choose_word(nmi)						\
+	walk = (READ_ONCE(WALKER, WALK0) == 0 -> WALK0 : WALK1)
+#endif
+
+#ifdef NO_BEGIN_BARRIER
+#define begin_barrier	skip
+#else
+#define begin_barrier	smp_mb(WALKER)
+#endif
+
+#ifdef NO_RELEASE
+#define publish_end(v)	WRITE_ONCE(WALKER, walk, v)
+#else
+#define publish_end(v)	smp_store_release(WALKER, walk, v)
+#endif
+
+#if defined(NO_END)
+#define end_walk	skip
+#elif defined(NESTED_OVERWRITES) || defined(NESTED_ENDS_OUTER)
+#define end_walk	walk = WALK0; publish_end(0)
+#elif defined(NESTED_RESTORES)
+#define end_walk	publish_end(outer)
+#else
+#define end_walk							\
+	walk = (READ_ONCE(WALKER, WALK1) != 0 -> WALK1 : WALK0);	\
+	publish_end(0)
+#endif
+
+#define look_up	entry = READ_ONCE(WALKER, ENTRY)
+
+/* pmd_offset() and so on: the table behind the entry */
+#define touch_table							\
+	if								\
+	:: mm == MM && entry == TABLE -> assert(!reused)		\
+	:: else								\
+	fi
+
+#ifdef WALK_BEFORE_BEGIN
+#define begin_and_look_up(nmi)	look_up; begin(mm, nmi); begin_barrier
+#else
+#define begin_and_look_up(nmi)	begin(mm, nmi); begin_barrier; look_up
+#endif
+
+active proctype walker() provided (!in_nmi)
+{
+	byte n, mm, entry, walk, number, outer;
+
+	do
+	:: n < 3 ->
+		n++;
+		if
+		:: mm = MM
+		:: mm = OTHER
+		fi;
+		begin_and_look_up(false);
+		touch_table;
+		if
+		:: mm == MM && entry == TABLE ->
+			d_step {
+				newer[AT(WALKER, REF)] == EMPTY ->
+				assert(!reused);
+				buffer_store(WALKER, REF, 1)
+			}
+		:: else
+		fi;
+		touch_table;
+		end_walk;
+		d_step {
+			took = took || (mm == MM && entry == TABLE);
+			mm = 0; entry = 0; walk = 0; number = 0; outer = 0
+		}
+	:: break
+	od
+}
+
+active proctype nmi()
+{
+	byte mm, entry, walk, number, outer;
+
+	in_nmi = true;
+	if
+	:: mm = MM
+	:: mm = OTHER
+	fi;
+	begin_and_look_up(true);
+	touch_table;
+	touch_table;
+	end_walk;
+	in_nmi = false
+}
+
+#ifdef NO_WAIT
+#define wait_for_walk(w)	skip
+#else
+#define wait_for_walk(w)						\
+	d_step { waits_at = w; waits_for = walk; alike = 0 };		\
+	READ_ONCE(WAITER, w) != walk;					\
+	d_step { waits_at = 0; waits_for = 0; alike = 0 }
+#endif
+
+#define sync_word(w)							\
+	if								\
+	:: walks_mm(walk) -> wait_for_walk(w)				\
+	:: else								\
+	fi
+
+#define sync_cpu							\
+	walk = READ_ONCE(WAITER, WALK0);				\
+	if								\
+	:: walk == 0 -> goto synced	/* nothing is nested in nothing */ \
+	:: else								\
+	fi;								\
+	sync_word(WALK0);						\
+	sync_nested
+
+#ifdef SYNC_SKIPS_NESTED
+#define sync_nested	skip
+#else
+#define sync_nested	walk = READ_ONCE(WAITER, WALK1); sync_word(WALK1)
+#endif
+
+active proctype lockless_walk_sync()
+{
+	byte walk;
+
+#ifdef LOOK_BEFORE_CLEAR
+	smp_mb(WAITER);
+	sync_cpu;
+synced:
+	skip;
+	WRITE_ONCE(WAITER, ENTRY, NONE);
+	smp_mb(WAITER);
+#else
+	WRITE_ONCE(WAITER, ENTRY, NONE);
+#ifndef NO_SYNC_BARRIER
+	smp_mb(WAITER);
+#endif
+	sync_cpu;
+synced:
+	skip;
+#endif
+	d_step {
+		reused = true;
+		taken_is_visible = !took || READ_ONCE(WAITER, REF) == 1;
+		assert(taken_is_visible)
+	}
+}
