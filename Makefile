@@ -12,10 +12,11 @@ run check deps fetch tree kernel module boot apply series table bisect mutants v
 print-image:
 	@scripts/build --print-image
 clean:
-	rm -rf build/kernel build/module build/guest build/initrd build/run build/log
+	rm -rf $(addprefix $(or $(BUILD),build)/,kernel module guest initrd run log)
 
 script-kernel := build
 script-boot := prepare boot
+script-models := ../tests/models/run
 
 .DEFAULT_GOAL := help
 .PHONY: help run check deps fetch tree kernel module boot apply series table bisect mutants variants \

@@ -388,8 +388,9 @@ struct page *ptwalk_page(unsigned long addr)
 /**
  * ptwalk_tables() - number of pages that hold page tables
  *
- * Waits for those that RCU is about to free, and adds what the CPUs have not
- * yet folded into the global counter.  May sleep.
+ * Waits for those that RCU is about to free, twice as a fragment that was freed
+ * by RCU may take its page to RCU again, and adds what the CPUs have not yet
+ * folded into the global counter.  May sleep.
  *
  * Return: their number in the whole system.
  */
@@ -398,6 +399,7 @@ long ptwalk_tables(void)
 	int nid, cpu;
 	long nr;
 
+	rcu_barrier();
 	rcu_barrier();
 	nr = atomic_long_read(&vm_node_stat[NR_PAGETABLE]);
 

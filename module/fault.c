@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes page allocations of the case fail, through fail_page_alloc.
- *
- * Its settings are files in debugfs that take user memory only, so a page of
- * the case's address space carries the text.
+ * Makes page allocations of the case fail, through fail_page_alloc, whose
+ * settings are files in debugfs.
  */
-#include <linux/fs.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
+#include <linux/kernel.h>
 #include <linux/sched.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "ptwalk.h"
 
 #define FAULT_DIR	"/sys/kernel/debug/fail_page_alloc/"
 #define FAULT_TEXT	16
-/* Below PTWALK_BASE, and in no page table that a case looks at. */
-#define FAULT_BUFFER	(PTWALK_BASE / 2)
 
 /* First the filter: from then on only a task that is armed is affected. */
 static struct {
@@ -36,48 +29,25 @@ static struct {
 	{ "probability",	{ "100", "100", "100" } },
 };
 
-static struct file *open_setting(int i)
+static const char *setting_path(int i, char *path, size_t size)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), FAULT_DIR "%s", setting[i].name);
-	return filp_open(path, O_RDWR, 0);
+	snprintf(path, size, FAULT_DIR "%s", setting[i].name);
+	return path;
 }
 
 static int read_setting(int i)
 {
-	char __user *buf = (char __user *)FAULT_BUFFER;
-	struct file *file = open_setting(i);
-	loff_t pos = 0;
-	ssize_t len;
+	char path[64];
 
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	len = file->f_op->read(file, buf, FAULT_TEXT - 1, &pos);
-	filp_close(file, NULL);
-	if (len < 0)
-		return len;
-	if (copy_from_user(setting[i].saved, buf, len))
-		return -EFAULT;
-	setting[i].saved[len] = '\0';
-	strim(setting[i].saved);
-	return 0;
+	return ptwalk_file_read(setting_path(i, path, sizeof(path)),
+				setting[i].saved, FAULT_TEXT);
 }
 
 static int write_setting(int i, const char *text)
 {
-	char __user *buf = (char __user *)FAULT_BUFFER;
-	struct file *file = open_setting(i);
-	size_t len = strlen(text);
-	loff_t pos = 0;
-	ssize_t ret;
+	char path[64];
 
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	ret = copy_to_user(buf, text, len) ? -EFAULT :
-		file->f_op->write(file, buf, len, &pos);
-	filp_close(file, NULL);
-	return ret < 0 ? ret : 0;
+	return ptwalk_file_write(setting_path(i, path, sizeof(path)), text);
 }
 
 /**
@@ -96,7 +66,6 @@ void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what)
 	if (!IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC) ||
 	    !IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS))
 		kunit_skip(test, "needs CONFIG_FAIL_PAGE_ALLOC and its debugfs files");
-	ptwalk_map(test, FAULT_BUFFER, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(setting) && !ret; i++)
 		ret = read_setting(i);
 	if (ret)

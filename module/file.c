@@ -3,6 +3,7 @@
  * Reads and writes the files by which the kernel shows and takes settings.
  */
 #include <linux/fs.h>
+#include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -119,6 +120,13 @@ int ptwalk_file_write(const char *path, const char *text)
 	return min(ret, 0);
 }
 
+static long number(const char *text)
+{
+	long value;
+
+	return kstrtol(text, 10, &value) ? -1 : value;
+}
+
 /**
  * ptwalk_vm_event() - a counter of /proc/vmstat
  * @name: its name there
@@ -135,7 +143,7 @@ long ptwalk_vm_event(const char *name)
 		next = NULL;
 	while ((line = strsep(&next, "\n")))
 		if (!strncmp(line, name, len) && line[len] == ' ')
-			value = simple_strtol(line + len + 1, NULL, 10);
+			value = number(line + len + 1);
 	kfree(text);
 	return value;
 }

@@ -8,9 +8,11 @@
  * flushed lets a thread go on counting in the page that was copied: the word in
  * the huge page is behind.
  *
- * The window is a few instructions wide.  It is hit when the collapse follows
- * directly on a split, so that all threads are in hash faults, and more often
- * with stress_hpt on the kernel command line.
+ * The window is a few instructions wide.  To hit it, the threads pause while a
+ * huge page is split, which leaves no translation, and go on at the moment when
+ * the collapse that follows has allocated its huge page: so all of them are in
+ * hash faults when it takes the page table away.  stress_hpt on the kernel
+ * command line makes more of them.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -20,7 +22,10 @@
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
+#include <linux/sched.h>
+#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 
 #include "ptwalk.h"
 
@@ -30,6 +35,8 @@
 #define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
 #define NR_PAGES	(NR_REGIONS * HPAGE_PMD_NR)
 #define MIN_MS		10000
+/* These are there at once when threads go on, but keep the host busy. */
+#define NR_SPINNING	2
 /* KUnit ends a case after 300 s: a longer storm takes several. */
 #define PART_MS		120000
 
@@ -46,8 +53,15 @@ static void need_hash(struct kunit *test)
  * struct storm - threads that count, and a case that collapses
  * @mm: the address space
  * @crew: the threads
+ * @nr: how many they are
+ * @task: the case
+ * @first: page that they begin with when they go on
+ * @pause: they shall leave the memory alone for a while
+ * @go_on: most of them sleep there then
+ * @paused: how many do
  * @words: what each thread has stored last, NR_PAGES for each
  * @lost: words that were found to hold something else, for each thread
+ * @refused: accesses that failed, for each thread
  * @stores: how often each thread has counted
  * @faults: hash faults
  * @detached: hash faults that found their page table detached
@@ -57,8 +71,15 @@ static void need_hash(struct kunit *test)
 struct storm {
 	struct mm_struct *mm;
 	struct ptwalk_crew *crew;
+	unsigned int nr;
+	struct task_struct *task;
+	unsigned int first;
+	bool pause;
+	wait_queue_head_t go_on;
+	atomic_t paused;
 	u64 *words;
 	unsigned long lost[NR_CPUS];
+	unsigned long refused[NR_CPUS];
 	unsigned long stores[NR_CPUS];
 	struct ptwalk_count *faults, *detached;
 	unsigned int collapses, failed;
@@ -79,26 +100,82 @@ static void check_word(struct storm *s, unsigned int id, unsigned int page)
 {
 	u64 *expected = &s->words[id * NR_PAGES + page], word;
 
-	if (get_user(word, word_addr(id, page)) || word != *expected) {
+	if (get_user(word, word_addr(id, page))) {
+		s->refused[id]++;
+	} else if (word != *expected) {
 		s->lost[id]++;
 		*expected = word;
 	}
 }
 
+static void count_in_page(struct storm *s, unsigned int id, unsigned int page)
+{
+	u64 *word = &s->words[id * NR_PAGES + page];
+
+	check_word(s, id, page);
+	if (put_user(*word + 1, word_addr(id, page))) {
+		s->refused[id]++;
+		return;
+	}
+	++*word;
+	s->stores[id]++;
+}
+
+static void pause_if_told(struct storm *s, unsigned int id)
+{
+	if (!READ_ONCE(s->pause))
+		return;
+	atomic_inc(&s->paused);
+	if (id >= NR_SPINNING)
+		wait_event(s->go_on, !READ_ONCE(s->pause));
+	while (READ_ONCE(s->pause))
+		cond_resched();
+	atomic_dec(&s->paused);
+}
+
+static void go_on(struct storm *s)
+{
+	WRITE_ONCE(s->pause, false);
+	wake_up_all(&s->go_on);
+}
+
 static void count_in_all_pages(void *arg, unsigned int id)
 {
 	struct storm *s = arg;
-	unsigned int page;
+	unsigned int i, page, first;
 
-	for (page = 0; page < NR_PAGES; page++) {
-		if (is_given_back(page))
-			continue;
-		check_word(s, id, page);
-		if (put_user(++s->words[id * NR_PAGES + page],
-			     word_addr(id, page)))
-			s->lost[id]++;
-		s->stores[id]++;
+	pause_if_told(s, id);
+	/* The threads begin at pages that are far from each other. */
+	first = READ_ONCE(s->first) + id * HPAGE_PMD_NR / s->nr;
+	for (i = 0; i < NR_PAGES && !READ_ONCE(s->pause); i++) {
+		page = (first + i) % NR_PAGES;
+		if (!is_given_back(page))
+			count_in_page(s, id, page);
 	}
+}
+
+/* The collapse has its huge page, and will clear the PMD next. */
+static void mm_page_alloc(void *data, struct page *page, unsigned int order,
+			  gfp_t gfp_flags, int migratetype)
+{
+	struct storm *s = data;
+
+	if (current == s->task && order == HPAGE_PMD_ORDER)
+		go_on(s);
+}
+
+static void unhook(void *storm)
+{
+	tracepoint_probe_unregister(ptwalk_tracepoint("mm_page_alloc"),
+				    mm_page_alloc, storm);
+	tracepoint_synchronize_unregister();
+}
+
+static void pause_threads(struct storm *s)
+{
+	WRITE_ONCE(s->pause, true);
+	while (atomic_read(&s->paused) < s->nr)
+		cond_resched();
 }
 
 static struct storm *new_storm(struct kunit *test)
@@ -109,6 +186,9 @@ static struct storm *new_storm(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	need_hash(test);
 	s->mm = ptwalk_mm_enter(test);
+	s->task = current;
+	init_waitqueue_head(&s->go_on);
+	s->nr = num_online_cpus() - 1;
 	s->words = kunit_kcalloc(test, num_online_cpus() * NR_PAGES,
 				 sizeof(*s->words), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, s->words);
@@ -118,8 +198,12 @@ static struct storm *new_storm(struct kunit *test)
 	for (page = 0; page < NR_PAGES; page++)
 		for (id = 0; id < num_online_cpus(); id++)
 			KUNIT_ASSERT_EQ(test, 0, put_user(0, word_addr(id, page)));
+	ptwalk_settle_collapses(test);
 	s->faults = ptwalk_count(test, "hash_fault");
 	s->detached = ptwalk_count(test, "hash_fault_detached");
+	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(
+			ptwalk_tracepoint("mm_page_alloc"), mm_page_alloc, s));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook, s));
 	s->crew = ptwalk_crew(test, s->mm, cpu_online_mask, count_in_all_pages,
 			      s);
 	return s;
@@ -128,14 +212,17 @@ static struct storm *new_storm(struct kunit *test)
 static void split_and_collapse(struct storm *s)
 {
 	unsigned long addr;
+	int i, ret;
 
-	for (addr = PTWALK_BASE; addr < PTWALK_BASE + LEN;
-	     addr += HPAGE_PMD_SIZE) {
+	for (i = 0; i < NR_REGIONS; i++) {
+		addr = PTWALK_BASE + i * HPAGE_PMD_SIZE;
+		pause_threads(s);
+		WRITE_ONCE(s->first, i * HPAGE_PMD_NR);
 		ptwalk_zap(addr + HPAGE_PMD_SIZE - PAGE_SIZE, PAGE_SIZE);
-		if (do_madvise(s->mm, addr, HPAGE_PMD_SIZE, MADV_COLLAPSE))
-			s->failed++;
-		else
-			s->collapses++;
+		ret = do_madvise(s->mm, addr, HPAGE_PMD_SIZE, MADV_COLLAPSE);
+		go_on(s);
+		s->collapses += !ret;
+		s->failed += !!ret;
 	}
 }
 
@@ -143,7 +230,7 @@ static void check_all_words(struct storm *s)
 {
 	unsigned int id, page;
 
-	for (id = 0; id < s->crew->nr; id++)
+	for (id = 0; id < s->nr; id++)
 		for (page = 0; page < NR_PAGES; page++)
 			if (!is_given_back(page))
 				check_word(s, id, page);
@@ -176,20 +263,23 @@ static unsigned int count_busy(struct storm *s)
 
 static void judge(struct kunit *test, struct storm *s)
 {
-	unsigned long lost = 0, stores = 0;
+	unsigned long lost = 0, refused = 0, stores = 0;
 	unsigned int id, busy;
 
 	ptwalk_crew_stop(s->crew);
 	check_all_words(s);
 	busy = count_busy(s);
-	for (id = 0; id < s->crew->nr; id++) {
+	for (id = 0; id < s->nr; id++) {
 		lost += s->lost[id];
+		refused += s->refused[id];
 		stores += s->stores[id];
 	}
-	kunit_info(test, "measure: hash_collapse collapses=%u faults=%u detached=%u lost=%lu stores=%lu failed=%u busy=%u\n",
+	kunit_info(test, "measure: hash_collapse collapses=%u faults=%u detached=%u lost=%lu refused=%lu stores=%lu failed=%u busy=%u\n",
 		   s->collapses, ptwalk_counted(s->faults),
-		   ptwalk_counted(s->detached), lost, stores, s->failed, busy);
+		   ptwalk_counted(s->detached), lost, refused, stores,
+		   s->failed, busy);
 	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, refused, 0);
 	KUNIT_EXPECT_EQ(test, busy, 0);
 	KUNIT_EXPECT_GT(test, s->collapses, 0);
 	KUNIT_EXPECT_GT(test, stores, 0);
@@ -247,7 +337,8 @@ static void detached_tables_are_met(struct kunit *test)
 #ifdef CONFIG_HUGETLB_PAGE
 
 #define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
-#define BUSY_MS		100
+/* An emulator may leave a CPU alone for a while with the entry locked. */
+#define BUSY_MS		3000
 
 static struct vfsmount *huge_mnt;
 static char saved_pool[24];

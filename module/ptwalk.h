@@ -98,6 +98,10 @@ struct ptwalk_count;
 struct ptwalk_count *ptwalk_count(struct kunit *test, const char *name);
 unsigned int ptwalk_counted(const struct ptwalk_count *count);
 
+/* settle.c */
+void ptwalk_settle(void);
+void ptwalk_settle_collapses(struct kunit *test);
+
 /* fault.c */
 
 /**

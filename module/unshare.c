@@ -12,6 +12,7 @@
 #include <linux/hugetlb.h>
 #include <linux/jiffies.h>
 #include <linux/kallsyms.h>
+#include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -65,14 +66,15 @@ static int unshare_suite_init(struct kunit_suite *suite)
 {
 	struct file_system_type *type = get_fs_type("hugetlbfs");
 	char pool[24];
+	long pages;
 
 	if (!type)
 		return 0;
 	huge_mnt = kern_mount(type);
-	if (ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool)))
+	if (ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool)) ||
+	    kstrtol(saved_pool, 10, &pages))
 		return 0;
-	snprintf(pool, sizeof(pool), "%ld",
-		 simple_strtol(saved_pool, NULL, 10) + POOL);
+	snprintf(pool, sizeof(pool), "%ld", pages + POOL);
 	ptwalk_file_write(NR_HUGEPAGES, pool);
 	return 0;
 }

@@ -127,6 +127,12 @@ kernel_args() {
 		KBUILD_BUILD_VERSION=1)
 }
 
+# lock FD FILE WHAT [-s]: wait for, and hold until this process ends, a lock
+lock() {
+	eval "exec $1>\"\$2\""
+	flock -n "${4:--x}" "$1" || { say "waiting for $3"; flock "${4:--x}" "$1"; }
+}
+
 # ---------------------------------------------------------------- progress
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
@@ -166,7 +172,7 @@ step() {
 	mkdir -p "$(dirname "$log")"
 	: >"$log"
 	if [ -t 1 ]; then printf '%s' "$title"; else printf '%s\n' "$title"; fi
-	ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ 9>&- &
+	ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ 7>&- 8>&- 9>&- &
 	tick=$!
 	# The command stays in the foreground: it has to get Ctrl-C itself.
 	# shellcheck disable=SC2064	# this step's ticker, now

@@ -22,12 +22,12 @@
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why; a "holds" line is a variant that Spin must verify.
  */
-/* broken: NO_COLLAPSE_BARRIER (copied) - the cleared PMD is still in the store buffer when collapse reads the refcount */
-/* broken: NO_GUP_BARRIER (copied) - the reference is still in the store buffer when GUP-fast re-reads the PMD */
-/* broken: CHECK_BEFORE_CLEAR (copied) - collapse reads the refcount, then clears the PMD */
-/* broken: NO_REFCOUNT_CHECK (copied) - collapse does not look at what GUP-fast took */
-/* broken: NO_RECHECK (page_reused) - GUP-fast keeps what it took without looking again */
-/* broken: NO_PMD_RECHECK (copied) - re-reading the PTE alone tells nothing: collapse clears it only after copying */
+/* broken: NO_COLLAPSE_BARRIER (copied&&kept) - the cleared PMD is still in the store buffer when collapse reads the refcount */
+/* broken: NO_GUP_BARRIER (copied&&kept) - the reference is still in the store buffer when GUP-fast re-reads the PMD */
+/* broken: CHECK_BEFORE_CLEAR (copied&&kept) - collapse reads the refcount, then clears the PMD */
+/* broken: NO_REFCOUNT_CHECK (copied&&kept) - collapse does not look at what GUP-fast took */
+/* broken: NO_RECHECK (copied&&kept) - GUP-fast keeps what it took without looking again */
+/* broken: NO_PMD_RECHECK (copied&&kept) - re-reading the PTE alone tells nothing: collapse clears it only after copying */
 /* holds: NO_PTE_RECHECK NO_ZAP - against collapse alone, re-reading the PMD is enough */
 /* broken: NO_PTE_RECHECK (page_reused) - re-reading the PMD alone misses a zapped page that was freed and reused */
 /* broken: NO_GRACE_PERIOD (table_freed) - the old table is freed at once, as on v6.12, but without its IPI */

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * MADV_DONTNEED of huge pages, while other threads fault small pages into the
+ * same place.
+ *
+ * Each thread has a word of its own in every page.  Before and after each
+ * MADV_DONTNEED the case counts up: what a thread had stored before one began
+ * must not be read after it ended.  And the case keeps a reference to the pages
+ * that it gives back: nothing may change in them any more.
+ */
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "ptwalk.h"
+
+#define NR_REGIONS	2
+#define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
+/* How many pages of each region the threads use. */
+#define NR_PAGES	4
+
+/**
+ * struct give_back - what the threads and the case share
+ * @begun: how many MADV_DONTNEED have begun
+ * @ended: how many have ended
+ * @survived: words that were read after they were given back
+ * @failed: accesses that failed
+ * @stores: how often each thread has stored
+ */
+struct give_back {
+	unsigned long begun, ended;
+	atomic_t survived, failed;
+	unsigned long stores[NR_CPUS];
+};
+
+static unsigned long page_addr(unsigned int i)
+{
+	return PTWALK_BASE + i / NR_PAGES * HPAGE_PMD_SIZE +
+		i % NR_PAGES * PAGE_SIZE;
+}
+
+/* Stores, and looks a moment later what has become of it. */
+static void store_and_read(struct give_back *g, u64 __user *word)
+{
+	unsigned long begun, ended;
+	u64 value;
+
+	if (put_user(1, word)) {
+		atomic_inc(&g->failed);
+		return;
+	}
+	/* The store comes before each MADV_DONTNEED that has not begun yet. */
+	smp_mb();
+	begun = READ_ONCE(g->begun);
+	cpu_relax();
+	/* Pairs with the release in give_back_all(). */
+	ended = smp_load_acquire(&g->ended);
+	if (get_user(value, word))
+		atomic_inc(&g->failed);
+	else if (value && ended > begun)
+		atomic_inc(&g->survived);
+}
+
+static void store_in_all_pages(void *arg, unsigned int id)
+{
+	struct give_back *g = arg;
+	unsigned int i;
+
+	for (i = 0; i < NR_REGIONS * NR_PAGES; i++) {
+		store_and_read(g, (u64 __user *)page_addr(i) + id);
+		g->stores[id]++;
+	}
+}
+
+/* Small pages only come with a fault where huge ones are not allowed. */
+static int make_huge(void)
+{
+	int ret;
+
+	ret = do_madvise(current->mm, PTWALK_BASE, LEN, MADV_HUGEPAGE);
+	ret = ret ?: do_madvise(current->mm, PTWALK_BASE, LEN, MADV_COLLAPSE);
+	return ret ?: do_madvise(current->mm, PTWALK_BASE, LEN,
+				 MADV_NOHUGEPAGE);
+}
+
+static int get_pages(struct page **pages)
+{
+	int i;
+
+	for (i = 0; i < NR_REGIONS * NR_PAGES; i++)
+		if (get_user_pages_fast_only(page_addr(i), 1, 0, &pages[i]) != 1)
+			break;
+	return i;
+}
+
+static int give_back_all(struct give_back *g)
+{
+	int ret;
+
+	WRITE_ONCE(g->begun, g->begun + 1);
+	/* Pairs with smp_mb() in store_and_read(). */
+	smp_mb();
+	ret = ptwalk_zap(PTWALK_BASE, LEN);
+	ptwalk_settle();
+	/* Pairs with the acquire in store_and_read(). */
+	smp_store_release(&g->ended, g->begun);
+	return ret;
+}
+
+/* Whether a page changes although it is mapped nowhere. */
+static bool changes(struct page *page, void *copy)
+{
+	void *ptr = kmap_local_page(page);
+	bool changed;
+
+	memcpy(copy, ptr, NR_CPUS * sizeof(u64));
+	udelay(100);
+	changed = memcmp(copy, ptr, NR_CPUS * sizeof(u64));
+	kunmap_local(ptr);
+	return changed;
+}
+
+/* Broken: a thread writes to memory that was given back and is used again. */
+static void dontneed_leaves_no_translation(struct kunit *test)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	struct page *pages[NR_REGIONS * NR_PAGES];
+	unsigned int rounds = 0, changed = 0;
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long stores = 0;
+	struct ptwalk_crew *crew;
+	struct give_back *g;
+	int i, nr;
+	void *copy;
+
+	ptwalk_need_thp(test);
+	g = kunit_kzalloc(test, sizeof(*g), GFP_KERNEL);
+	copy = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, g);
+	KUNIT_ASSERT_NOT_NULL(test, copy);
+	ptwalk_map(test, PTWALK_BASE, LEN);
+	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
+	ptwalk_settle_collapses(test);
+	crew = ptwalk_crew(test, mm, cpu_online_mask, store_in_all_pages, g);
+	for (; time_before(jiffies, end); cond_resched()) {
+		if (make_huge())
+			continue;
+		nr = get_pages(pages);
+		KUNIT_EXPECT_EQ(test, 0, give_back_all(g));
+		for (i = 0; i < nr; i++) {
+			changed += changes(pages[i], copy);
+			put_page(pages[i]);
+		}
+		rounds++;
+	}
+	ptwalk_crew_stop(crew);
+	for (i = 0; i < crew->nr; i++)
+		stores += g->stores[i];
+	kunit_info(test, "rounds=%u stores=%lu changed=%u survived=%d\n",
+		   rounds, stores, changed, atomic_read(&g->survived));
+	KUNIT_EXPECT_EQ(test, changed, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&g->survived), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&g->failed), 0);
+	KUNIT_EXPECT_GT(test, rounds, 0);
+	KUNIT_EXPECT_GT(test, stores, 0);
+}
+
+static struct kunit_case ptwalk_dontneed_cases[] = {
+	KUNIT_CASE_SLOW(dontneed_leaves_no_translation),
+	{}
+};
+
+static struct kunit_suite ptwalk_dontneed_suite = {
+	.name = "ptwalk_dontneed",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_dontneed_cases,
+};
+
+kunit_test_suite(ptwalk_dontneed_suite);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A CPU that was isolated to run one thread undisturbed, while processes on the
+ * others change their page tables in every way that used to interrupt it.
+ */
+#include <linux/cpumask.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pagemap.h>
+#include <linux/pgtable.h>
+
+#include "ptwalk.h"
+
+#define MAX_MS		2000
+#define MIN_ROUNDS	4
+
+/* Never in the address space of the case. */
+static int spin_fn(void *unused)
+{
+	while (!kthread_should_stop()) {
+		cpu_relax();
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Unmaps memory whose tables find no batch. */
+static int unmap_without_batch(struct kunit *test)
+{
+	unsigned long addr = PTWALK_BASE + 2 * HPAGE_PMD_SIZE;
+	int ret;
+
+	ptwalk_map(test, addr, 2 * PMD_SIZE);
+	ptwalk_no_huge(test, addr, 2 * PMD_SIZE);
+	ptwalk_fill(test, addr, PAGE_SIZE, 1);
+	ptwalk_fill(test, addr + PMD_SIZE, PAGE_SIZE, 1);
+	ptwalk_fail_arm();
+	ret = vm_munmap(addr, 2 * PMD_SIZE);
+	ptwalk_fail_disarm();
+	return ret;
+}
+
+static int collapse_after_split(void)
+{
+	ptwalk_zap(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE, PAGE_SIZE);
+	return ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE);
+}
+
+static void read_memory(void *arg, unsigned int id)
+{
+	fault_in_readable((char __user *)PTWALK_BASE + id * PAGE_SIZE, 1);
+}
+
+/* Threads of the process on all CPUs but the isolated one. */
+static struct ptwalk_crew *start_threads(struct kunit *test,
+					 struct mm_struct *mm, int isolated)
+{
+	struct cpumask *cpus = kunit_kzalloc(test, cpumask_size(), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, cpus);
+	cpumask_copy(cpus, cpu_online_mask);
+	cpumask_clear_cpu(isolated, cpus);
+	return ptwalk_crew(test, mm, cpus, read_memory, NULL);
+}
+
+/* Broken: the thread on an isolated CPU is late because others use memory. */
+static void isolated_cpu_is_left_alone(struct kunit *test)
+{
+	unsigned int rounds = 0, ms = min(ptwalk_duration_ms, MAX_MS), sync;
+	int failed = 0, isolated = ptwalk_other_cpu();
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct ptwalk_crew *crew;
+	unsigned long end;
+
+	ptwalk_need_thp(test);
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, 1);
+	ptwalk_kthread(test, spin_fn, NULL, isolated);
+	crew = start_threads(test, mm, isolated);
+	ptwalk_ipi_start();
+	for (end = jiffies + msecs_to_jiffies(ms);
+	     rounds < MIN_ROUNDS || time_before(jiffies, end); rounds++) {
+		failed += !!collapse_after_split();
+		failed += !!unmap_without_batch(test);
+	}
+	ptwalk_ipi_stop();
+	ptwalk_crew_stop(crew);
+	ptwalk_fail_restore(test);
+	sync = ptwalk_ipi_on(isolated, PTWALK_IPI_BROADCAST) +
+		ptwalk_ipi_on(isolated, PTWALK_IPI_SERIALIZE);
+	kunit_info(test, "measure: isolated cpus=%u ops=%u sync=%u failed=%d\n",
+		   num_online_cpus(), 2 * rounds, sync, failed);
+	KUNIT_EXPECT_EQ(test, sync, 0);
+	KUNIT_EXPECT_LT(test, failed, rounds);
+}
+
+static struct kunit_case ptwalk_isolated_cases[] = {
+	KUNIT_CASE_SLOW(isolated_cpu_is_left_alone),
+	{}
+};
+
+static struct kunit_suite ptwalk_isolated_suite = {
+	.name = "ptwalk_isolated",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_isolated_cases,
+};
+
+kunit_test_suite(ptwalk_isolated_suite);

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Radix MMU of powerpc: how many TLB invalidations it takes to unmap huge
+ * pages.  Each is a broadcast on the interconnect that all CPUs take part in,
+ * or where the hypervisor does not allow it to the guest, a hypercall.
+ */
+#include <linux/atomic.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
+#include <linux/tracepoint.h>
+#include <linux/uaccess.h>
+
+#include "ptwalk.h"
+
+#ifdef CONFIG_PPC_RADIX_MMU
+#include <asm/hvcall.h>
+
+/*
+ * A range of up to this many pages is flushed page by page, see
+ * tlb_single_page_flush_ceiling; what is always there besides.
+ */
+#define CEILING		33
+#define FIXED		16
+
+/**
+ * struct rounds - TLB invalidations of one task
+ * @task: whose
+ * @global: tlbie instructions, or H_RPT_INVALIDATE hypercalls
+ * @local: tlbiel instructions
+ */
+static struct rounds {
+	struct task_struct *task;
+	atomic_t global, local;
+} rounds;
+
+static void tlbie(void *data, unsigned long lpid, unsigned long local,
+		  unsigned long rb, unsigned long rs, unsigned long ric,
+		  unsigned long prs, unsigned long r)
+{
+	if (current == READ_ONCE(rounds.task))
+		atomic_inc(local ? &rounds.local : &rounds.global);
+}
+
+static void hcall_entry(void *data, unsigned long opcode, unsigned long *args)
+{
+	if (opcode == H_RPT_INVALIDATE && current == READ_ONCE(rounds.task))
+		atomic_inc(&rounds.global);
+}
+
+static void rounds_exit(void *unused)
+{
+	WRITE_ONCE(rounds.task, NULL);
+	tracepoint_probe_unregister(ptwalk_tracepoint("tlbie"), tlbie, NULL);
+	if (!mmu_has_feature(MMU_FTR_GTSE))
+		tracepoint_probe_unregister(ptwalk_tracepoint("hcall_entry"),
+					    hcall_entry, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static void rounds_init(struct kunit *test)
+{
+	struct tracepoint *tp = ptwalk_tracepoint("tlbie");
+	struct tracepoint *hcall = ptwalk_tracepoint("hcall_entry");
+
+	KUNIT_ASSERT_NOT_NULL(test, tp);
+	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(tp, tlbie, NULL));
+	if (!mmu_has_feature(MMU_FTR_GTSE)) {
+		KUNIT_ASSERT_NOT_NULL(test, hcall);
+		KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(hcall,
+						hcall_entry, NULL));
+	}
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rounds_exit,
+							   NULL));
+}
+
+static void rounds_start(void)
+{
+	atomic_set(&rounds.global, 0);
+	atomic_set(&rounds.local, 0);
+	ptwalk_ipi_start();
+	WRITE_ONCE(rounds.task, current);
+}
+
+static void rounds_stop(void)
+{
+	WRITE_ONCE(rounds.task, NULL);
+	ptwalk_ipi_stop();
+}
+
+static int rounds_global(void)
+{
+	return atomic_read(&rounds.global);
+}
+
+static void rounds_measure(struct kunit *test, const char *op, int ops)
+{
+	kunit_info(test, "measure: %s cpus=%u ops=%u sync=%u tlbie=%d tlbiel=%d\n",
+		   op, num_online_cpus(), ops,
+		   ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +
+		   ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE),
+		   rounds_global(), atomic_read(&rounds.local));
+}
+
+static struct mm_struct *enter(struct kunit *test)
+{
+	if (!radix_enabled())
+		kunit_skip(test, "needs the radix MMU");
+	ptwalk_need_thp(test);
+	rounds_init(test);
+	return ptwalk_mm_enter(test);
+}
+
+static unsigned long map_huge(struct kunit *test, int nr)
+{
+	unsigned long len = nr * HPAGE_PMD_SIZE, addr;
+
+	ptwalk_map(test, PTWALK_BASE, len);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, PTWALK_BASE, len,
+					    MADV_HUGEPAGE));
+	for (addr = PTWALK_BASE; addr < PTWALK_BASE + len;
+	     addr += HPAGE_PMD_SIZE) {
+		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
+		if (!ptwalk_is_huge(current->mm, addr))
+			kunit_skip(test, "not enough memory for %d huge pages",
+				   nr);
+	}
+	return len;
+}
+
+/* Memory next to the huge pages, by which the other CPUs use the mm. */
+static void spread(struct kunit *test, struct mm_struct *mm)
+{
+	unsigned long addr = PTWALK_BASE - HPAGE_PMD_SIZE;
+
+	ptwalk_map(test, addr, PAGE_SIZE);
+	ptwalk_spread(test, mm, addr);
+}
+
+/* Flushed in one go, page by page if there are few. */
+static int rounds_allowed(int nr)
+{
+	return FIXED + (nr <= CEILING ? nr : 0);
+}
+
+static const int sizes[] = { 8, 20, 64, 256 };
+
+static void size_desc(const int *nr, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%d huge pages", *nr);
+}
+
+KUNIT_ARRAY_PARAM(size, sizes, size_desc);
+
+/* Broken: the exit of a large process takes seconds instead of none. */
+static void munmap_flushes_once(struct kunit *test)
+{
+	const int nr = *(const int *)test->param_value;
+	struct mm_struct *mm = enter(test);
+	unsigned long len = map_huge(test, nr);
+
+	spread(test, mm);
+	rounds_start();
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
+	rounds_stop();
+	rounds_measure(test, "munmap_thp", nr);
+	KUNIT_EXPECT_GT(test, rounds_global(), 0);
+	KUNIT_EXPECT_LE(test, rounds_global(), rounds_allowed(nr));
+}
+
+/* Broken: as above, where memory is mapped over what was there. */
+static void map_fixed_flushes_once(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	unsigned long len = map_huge(test, 64);
+
+	spread(test, mm);
+	rounds_start();
+	ptwalk_map(test, PTWALK_BASE, len);
+	rounds_stop();
+	rounds_measure(test, "map_fixed_thp", 64);
+	KUNIT_EXPECT_GT(test, rounds_global(), 0);
+	KUNIT_EXPECT_LE(test, rounds_global(), rounds_allowed(64));
+}
+
+/*
+ * Broken: one address is translated by a huge page and a small one at a time,
+ * which hardware may answer with a machine check.
+ */
+static void dontneed_flushes_each_huge_page(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	unsigned long len = map_huge(test, 64);
+
+	spread(test, mm);
+	rounds_start();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, len));
+	rounds_stop();
+	rounds_measure(test, "dontneed_thp", 64);
+	KUNIT_EXPECT_GE(test, rounds_global(), 64);
+}
+
+/* Broken: a process that exits flushes the TLB for each huge page it had. */
+static void exit_flushes_once(struct kunit *test)
+{
+	enter(test);
+	map_huge(test, 64);
+	rounds_start();
+	ptwalk_mm_leave(test);
+	rounds_stop();
+	rounds_measure(test, "exit_thp", 64);
+	KUNIT_EXPECT_LE(test, rounds_global(), FIXED);
+	/* All of a PID on one CPU takes one for each set of its TLB. */
+	KUNIT_EXPECT_LE(test, atomic_read(&rounds.local),
+			FIXED + POWER9_TLB_SETS_RADIX);
+}
+
+static struct kunit_case ptwalk_radix_cases[] = {
+	KUNIT_CASE_PARAM(munmap_flushes_once, size_gen_params),
+	KUNIT_CASE(map_fixed_flushes_once),
+	KUNIT_CASE(dontneed_flushes_each_huge_page),
+	KUNIT_CASE(exit_flushes_once),
+	{}
+};
+
+#else /* !CONFIG_PPC_RADIX_MMU */
+
+/* Broken: never; nothing in this kernel invalidates as radix does. */
+static void tlb_invalidations(struct kunit *test)
+{
+	kunit_skip(test, "needs the radix MMU of powerpc");
+}
+
+static struct kunit_case ptwalk_radix_cases[] = {
+	KUNIT_CASE(tlb_invalidations),
+	{}
+};
+
+#endif
+
+static struct kunit_suite ptwalk_radix_suite = {
+	.name = "ptwalk_radix",
+	.init = ptwalk_case_init,
+	.exit = ptwalk_case_exit,
+	.test_cases = ptwalk_radix_cases,
+};
+
+kunit_test_suite(ptwalk_radix_suite);

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For threads that store through translations which are taken away.
+ *
+ * QEMU up to 8.2 emulates powerpc with a tlbie that does not wait for the other
+ * CPUs: they go on for a moment with what they have in their TLBs.  That is no
+ * matter of the kernel, but it loses stores and corrupts freed pages.  An
+ * interrupt makes the emulator catch up.  It comes too late to hide a fault of
+ * the kernel: a translation that was not invalidated is still there after it.
+ */
+#include <linux/sched.h>
+#include <linux/smp.h>
+#include <linux/tracepoint.h>
+
+#include "ptwalk.h"
+
+static void nothing(void *unused)
+{
+}
+
+/**
+ * ptwalk_settle() - wait until all CPUs have done the TLB flushes so far
+ *
+ * Context: interrupts enabled.
+ */
+void ptwalk_settle(void)
+{
+	smp_call_function(nothing, NULL, 1);
+}
+
+/* After the flush, and before the small pages are copied and freed. */
+static void mm_collapse_huge_page_isolate(void *task, struct page *page,
+					  int none_or_zero, int referenced,
+					  bool writable, int status)
+{
+	if (current == task)
+		ptwalk_settle();
+}
+
+static void unhook(void *task)
+{
+	tracepoint_probe_unregister(
+			ptwalk_tracepoint("mm_collapse_huge_page_isolate"),
+			mm_collapse_huge_page_isolate, task);
+	tracepoint_synchronize_unregister();
+}
+
+/**
+ * ptwalk_settle_collapses() - do so in each collapse of current
+ * @test: the case, whose end ends it
+ */
+void ptwalk_settle_collapses(struct kunit *test)
+{
+	struct tracepoint *tp = ptwalk_tracepoint("mm_collapse_huge_page_isolate");
+
+	if (!IS_ENABLED(CONFIG_PPC) || !tp)
+		return;
+	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(tp,
+				mm_collapse_huge_page_isolate, current));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook,
+							   current));
+}
