@@ -216,21 +216,22 @@ static void fallback_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 }
 
-/* Frees a page full of tables under a walker that is in one of them. */
+/* Frees a page full of tables, the last of them under a walker that is in it. */
 static struct ptwalk_hold *free_under_walker(struct kunit *test,
 					     struct freeing *how,
 					     enum ptwalk_hold_mode mode)
 {
 	struct full_page full = fill_pte_page(test);
+	unsigned long last = full.addr + (full.nr - 1) * full.step;
 	struct ptwalk_hold *hold;
-	int i;
+	unsigned long addr;
 
-	for (i = 0; i < full.nr; i++)
-		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(full.addr + i * full.step,
-						    PAGE_SIZE));
-	hold = ptwalk_hold(test, current->mm, full.addr, mode);
-	for (i = 0; i < full.nr; i++)
-		free_table(full.addr + i * full.step, how);
+	for (addr = full.addr; addr <= last; addr += full.step)
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, PAGE_SIZE));
+	for (addr = full.addr; addr < last; addr += full.step)
+		free_table(addr, how);
+	hold = ptwalk_hold(test, current->mm, last, mode);
+	free_table(last, how);
 	return hold;
 }
 
@@ -381,24 +382,36 @@ static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 }
 
+/* Unmaps what a page full of tables maps, the last part under a walker. */
+static struct ptwalk_hold *munmap_under_walker(struct kunit *test,
+					       const struct full_page *full,
+					       enum ptwalk_hold_mode mode)
+{
+	unsigned long len = (full->nr - 1) * full->step;
+	struct ptwalk_hold *hold;
+
+	if (len)
+		KUNIT_EXPECT_EQ(test, 0, vm_munmap(full->addr, len));
+	hold = ptwalk_hold(test, current->mm, full->addr + len, mode);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(full->addr + len, full->step));
+	return hold;
+}
+
 /* Broken: GUP-fast reads PMD entries out of someone else's data. */
 static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 {
 	struct ptwalk_hold *hold;
 	struct full_page full;
-	int ret;
 
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, NO_FALLBACK);
 	ptwalk_mm_enter(test);
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	full = fill_page(test, PTWALK_BASE, PUD_SIZE, FULL_UPPER);
-	hold = ptwalk_hold(test, current->mm, full.addr, PTWALK_HOLD_RCU);
 	ptwalk_fail_arm();
-	ret = vm_munmap(full.addr, full.nr * full.step);
+	hold = munmap_under_walker(test, &full, PTWALK_HOLD_RCU);
 	ptwalk_fail_disarm();
 	ptwalk_fail_restore(test);
-	KUNIT_EXPECT_EQ(test, 0, ret);
 	expect_table_outlived(test, hold);
 }
 
@@ -436,27 +449,26 @@ static void batch_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 }
 
-static void munmap_under_walker(struct kunit *test, enum ptwalk_hold_mode mode)
+static void expect_munmap_outlived(struct kunit *test,
+				   enum ptwalk_hold_mode mode)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-	struct full_page full = fill_pte_page(test);
-	struct ptwalk_hold *hold;
+	struct full_page full;
 
-	hold = ptwalk_hold(test, mm, full.addr, mode);
-	KUNIT_EXPECT_EQ(test, 0, vm_munmap(full.addr, full.nr * full.step));
-	expect_table_outlived(test, hold);
+	ptwalk_mm_enter(test);
+	full = fill_pte_page(test);
+	expect_table_outlived(test, munmap_under_walker(test, &full, mode));
 }
 
 /* Broken: GUP-fast reads freed tables where TLB flushes interrupt no CPU. */
 static void munmap_table_outlives_walker(struct kunit *test)
 {
-	munmap_under_walker(test, PTWALK_HOLD_IRQS_OFF);
+	expect_munmap_outlived(test, PTWALK_HOLD_IRQS_OFF);
 }
 
 /* Broken: pte_offset_map() hands out a table that is free already. */
 static void munmap_table_outlives_rcu_reader(struct kunit *test)
 {
-	munmap_under_walker(test, PTWALK_HOLD_RCU);
+	expect_munmap_outlived(test, PTWALK_HOLD_RCU);
 }
 
 /* Broken: each munmap costs memory until reboot. */

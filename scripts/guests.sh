@@ -37,3 +37,18 @@ judge_guest() {
 	# shellcheck disable=SC2086	# none or one word
 	"$top/scripts/judge" "$(run_dir "$@")" --mmu "$2" $base 2>/dev/null
 }
+
+# label NAME: the judge's lines, each case named NAME/suite.case.  A failure
+# that is expected without the series is a pass, with its reason.
+label() {
+	sed -E -e 's,^XFAIL ([^ ]+) \((.*)\)$,PASS \1 (fails as it must: \2),' \
+		-e 's,^XFAIL ,PASS ,' -e "s,^(PASS|FAIL|SKIP) ,&$1/,"
+}
+
+# kunit_lines ARCH MMU FLAVOR NAME: the judge's lines, labelled; none is a failure
+kunit_lines() {
+	local lines
+	lines=$(judge_guest "$1" "$2" "$3") || :
+	[ -n "$lines" ] || lines='FAIL results (there are none)'
+	label "$4" <<<"$lines"
+}

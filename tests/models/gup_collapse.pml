@@ -30,7 +30,7 @@
 /* broken: NO_PMD_RECHECK (copied&&kept) - re-reading the PTE alone tells nothing: collapse clears it only after copying */
 /* holds: NO_PTE_RECHECK NO_ZAP - against collapse alone, re-reading the PMD is enough */
 /* broken: NO_PTE_RECHECK (page_reused) - re-reading the PMD alone misses a zapped page that was freed and reused */
-/* broken: NO_GRACE_PERIOD (table_freed) - the old table is freed at once, as on v6.12, but without its IPI */
+/* broken: NO_GRACE_PERIOD (table_freed) - the old table is freed at once */
 /* broken: DEPOSIT_OLD_TABLE (pte!=2) - the old table is deposited, as on v6.12, but without its IPI */
 
 #define PMD	0
