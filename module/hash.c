@@ -19,6 +19,7 @@
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/mmap_lock.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
@@ -59,6 +60,7 @@ static void need_hash(struct kunit *test)
  * @pause: they shall leave the memory alone for a while
  * @go_on: most of them sleep there then
  * @paused: how many do
+ * @turn: which of the pages are each thread's next ones
  * @words: what each thread has stored last, NR_PAGES for each
  * @lost: words that were found to hold something else, for each thread
  * @refused: accesses that failed, for each thread
@@ -77,6 +79,7 @@ struct storm {
 	bool pause;
 	wait_queue_head_t go_on;
 	atomic_t paused;
+	unsigned int turn[NR_CPUS];
 	u64 *words;
 	unsigned long lost[NR_CPUS];
 	unsigned long refused[NR_CPUS];
@@ -139,16 +142,21 @@ static void go_on(struct storm *s)
 	wake_up_all(&s->go_on);
 }
 
-static void count_in_all_pages(void *arg, unsigned int id)
+/*
+ * Takes turns with the other threads, so that seldom two of them fault on one
+ * page: QEMU reads the two words of an HPTE one after the other, and where one
+ * CPU updates it, another may take a protection fault that makes the kernel
+ * warn.
+ */
+static void count_in_some_pages(void *arg, unsigned int id)
 {
 	struct storm *s = arg;
-	unsigned int i, page, first;
+	unsigned int i, page, turn = s->turn[id]++ + id;
 
 	pause_if_told(s, id);
-	/* The threads begin at pages that are far from each other. */
-	first = READ_ONCE(s->first) + id * HPAGE_PMD_NR / s->nr;
-	for (i = 0; i < NR_PAGES && !READ_ONCE(s->pause); i++) {
-		page = (first + i) % NR_PAGES;
+	for (i = turn % s->nr; i < NR_PAGES && !READ_ONCE(s->pause);
+	     i += s->nr) {
+		page = (READ_ONCE(s->first) + i) % NR_PAGES;
 		if (!is_given_back(page))
 			count_in_page(s, id, page);
 	}
@@ -204,7 +212,7 @@ static struct storm *new_storm(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(
 			ptwalk_tracepoint("mm_page_alloc"), mm_page_alloc, s));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook, s));
-	s->crew = ptwalk_crew(test, s->mm, cpu_online_mask, count_in_all_pages,
+	s->crew = ptwalk_crew(test, s->mm, cpu_online_mask, count_in_some_pages,
 			      s);
 	return s;
 }
@@ -384,20 +392,26 @@ static struct file *huge_file(struct kunit *test)
 	return file;
 }
 
-/* Reads anywhere: what is not mapped now is no error. */
-static void read_all_pages(void *arg, unsigned int id)
+/* What is not mapped now is no error.  As above, each has its own pages. */
+static void read_some_pages(void *arg, unsigned int id)
 {
-	unsigned long addr;
+	unsigned long addr = PTWALK_BASE + id * PAGE_SIZE;
 
-	for (addr = PTWALK_BASE; addr < PTWALK_BASE + HPAGE_PMD_SIZE;
-	     addr += PAGE_SIZE)
+	for (; addr < PTWALK_BASE + HPAGE_PMD_SIZE;
+	     addr += (num_online_cpus() - 1) * PAGE_SIZE)
 		if (fault_in_readable((char __user *)addr, 1))
 			break;
 }
 
-static bool touch(void)
+/* Only the fault: an access would never end where the entry stays locked. */
+static bool map_page(struct mm_struct *mm)
 {
-	return !fault_in_readable((char __user *)PTWALK_BASE, 1);
+	int ret;
+
+	mmap_read_lock(mm);
+	ret = fixup_user_fault(mm, PTWALK_BASE, 0, NULL);
+	mmap_read_unlock(mm);
+	return !ret;
 }
 
 /*
@@ -425,13 +439,13 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 	bool flipped;
 
 	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
-	flipped = touch();
+	flipped = map_page(mm);
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
 	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 					    MADV_HUGEPAGE));
 	/* Reading maps the huge zero page, which takes no time to be made. */
-	flipped &= touch() && ptwalk_is_huge(mm, PTWALK_BASE);
+	flipped &= map_page(mm) && ptwalk_is_huge(mm, PTWALK_BASE);
 	*busy = stays_busy(mm);
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
 	return flipped;
@@ -441,13 +455,15 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
  * Broken: a process hangs for good, with a lock held that others wait for.
  *
  * From hugetlb to THP only: the other way the kernel interrupts all CPUs, when
- * it changes the page size of the segment.
+ * it changes the page size of the segment.  Without the series it takes some 50
+ * flips, on a host that has fewer CPUs than the guest: too seldom to rely on it.
  */
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
 	unsigned int flips = 0, locked = 0;
 	struct ptwalk_crew *crew;
+	struct ptwalk_count *series;
 	struct mm_struct *mm;
 	struct file *file;
 	bool busy;
@@ -455,7 +471,8 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 	need_hash(test);
 	mm = ptwalk_mm_enter(test);
 	file = huge_file(test);
-	crew = ptwalk_crew(test, mm, cpu_online_mask, read_all_pages, NULL);
+	series = ptwalk_count(test, "hash_fault_detached");
+	crew = ptwalk_crew(test, mm, cpu_online_mask, read_some_pages, NULL);
 	for (; time_before(jiffies, end); cond_resched()) {
 		flips += flip(test, mm, file, &busy);
 		locked += busy;
@@ -463,6 +480,8 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 	ptwalk_crew_stop(crew);
 	kunit_info(test, "flips=%u locked=%u\n", flips, locked);
 	KUNIT_EXPECT_GT(test, flips, 0);
+	if (!series)
+		kunit_skip(test, "measured only: this kernel locks them, but seldom");
 	KUNIT_EXPECT_EQ(test, locked, 0);
 }
 
