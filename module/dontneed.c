@@ -119,9 +119,9 @@ static bool changes(struct page *page, void *copy)
 	void *ptr = kmap_local_page(page);
 	bool changed;
 
-	memcpy(copy, ptr, NR_CPUS * sizeof(u64));
+	memcpy(copy, ptr, PAGE_SIZE);
 	udelay(100);
-	changed = memcmp(copy, ptr, NR_CPUS * sizeof(u64));
+	changed = memcmp(copy, ptr, PAGE_SIZE);
 	kunmap_local(ptr);
 	return changed;
 }

@@ -506,9 +506,11 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 	ptwalk_measure(test, "unshare", NR_OPS);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
-	/* Without it, nothing would have waited for walkers. */
-	KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB),
-			NR_OPS * NR_THREADS);
+	/*
+	 * Without it, nothing would have waited for walkers.  A CPU whose thread
+	 * sleeps for a moment is lazy and may be left out.
+	 */
+	KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
 }
 
 /* Broken: an isolated CPU is disturbed by a process that never ran there. */
