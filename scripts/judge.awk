@@ -10,7 +10,7 @@ function report(what, name, reason) {
 		failures++
 }
 
-# --- tests/base-expected: suite.case mmu,mmu reason
+# --- tests/base-expected: suite.case mmu,mmu? reason
 FILENAME == ARGV[1] {
 	if (/^#/ || NF < 3)
 		next
