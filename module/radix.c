@@ -94,8 +94,14 @@ static int rounds_global(void)
 	return atomic_read(&rounds.global);
 }
 
+/*
+ * Every thousand flushes or so radix takes lazy CPUs out of mm_cpumask, and may
+ * then find the mm to be used on this CPU only.
+ */
 static void rounds_measure(struct kunit *test, const char *op, int ops)
 {
+	if (atomic_read(&rounds.local))
+		kunit_skip(test, "mm_cpumask was trimmed meanwhile, and the TLB flushed locally");
 	kunit_info(test, "measure: %s cpus=%u ops=%u sync=%u tlbie=%d tlbiel=%d\n",
 		   op, num_online_cpus(), ops,
 		   ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +
@@ -209,7 +215,8 @@ static void exit_flushes_once(struct kunit *test)
 	rounds_start();
 	ptwalk_mm_leave(test);
 	rounds_stop();
-	rounds_measure(test, "exit_thp", 64);
+	kunit_info(test, "measure: exit_thp cpus=%u ops=64 sync=0 tlbie=%d tlbiel=%d\n",
+		   num_online_cpus(), rounds_global(), atomic_read(&rounds.local));
 	KUNIT_EXPECT_LE(test, rounds_global(), FIXED);
 	/* All of a PID on one CPU takes one for each set of its TLB. */
 	KUNIT_EXPECT_LE(test, atomic_read(&rounds.local),
