@@ -18,11 +18,6 @@
 /* More than a page of powerpc holds. */
 #define MAX_SPARE_TABLES	320
 
-static void fput_action(void *file)
-{
-	fput(file);
-}
-
 /* Fills NR_COLLAPSES huge pages worth of small pages. */
 static unsigned long fill_many(struct kunit *test)
 {
@@ -292,10 +287,7 @@ static unsigned long fill_many_shmem(struct kunit *test)
 	ptwalk_need_thp(test);
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");
-	file = shmem_file_setup("ptwalk", len, 0);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, fput_action, file));
+	file = ptwalk_own_file(test, shmem_file_setup("ptwalk", len, 0));
 	ptwalk_map_file(test, file, PTWALK_BASE, len);
 	ptwalk_fill(test, PTWALK_BASE, len, GEN);
 	return len;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads and writes the files by which the kernel shows and takes settings.
+ * Reads and writes the files by which the kernel shows and takes settings; and
+ * keeps those that a case maps.
  */
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/mount.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -146,4 +149,39 @@ long ptwalk_vm_event(const char *name)
 			value = number(line + len + 1);
 	kfree(text);
 	return value;
+}
+
+static void fput_action(void *file)
+{
+	fput(file);
+}
+
+/**
+ * ptwalk_own_file() - give a file back when the case is over
+ * @test: the case, which fails if @file is an error
+ * @file: the file
+ *
+ * Return: @file.
+ */
+struct file *ptwalk_own_file(struct kunit *test, struct file *file)
+{
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, fput_action, file));
+	return file;
+}
+
+/**
+ * ptwalk_huge_file() - a new file in a hugetlbfs
+ * @test: the case
+ * @mnt: the hugetlbfs
+ *
+ * Return: the file, which is gone when the case is over.
+ */
+struct file *ptwalk_huge_file(struct kunit *test, struct vfsmount *mnt)
+{
+	struct path root = { .mnt = mnt, .dentry = mnt->mnt_root };
+
+	return ptwalk_own_file(test, file_open_root(&root, ".",
+						    O_TMPFILE | O_RDWR, 0600));
 }

@@ -361,17 +361,10 @@ static void restore_pool(void *unused)
 	kern_unmount(huge_mnt);
 }
 
-static void fput_action(void *file)
-{
-	fput(file);
-}
-
 /* A hugetlb file with one page in it. */
 static struct file *huge_file(struct kunit *test)
 {
 	struct file_system_type *type = get_fs_type("hugetlbfs");
-	struct path root;
-	struct file *file;
 	char pool[24];
 
 	if (!type)
@@ -386,13 +379,7 @@ static struct file *huge_file(struct kunit *test)
 			 simple_strtol(saved_pool, NULL, 10) + 2);
 		ptwalk_file_write(NR_HUGEPAGES, pool);
 	}
-	root.mnt = huge_mnt;
-	root.dentry = huge_mnt->mnt_root;
-	file = file_open_root(&root, ".", O_TMPFILE | O_RDWR, 0600);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, fput_action, file));
-	return file;
+	return ptwalk_huge_file(test, huge_mnt);
 }
 
 /* What is not mapped now is no error.  As above, each has its own pages. */

@@ -122,9 +122,13 @@ void ptwalk_fail_arm(void);
 void ptwalk_fail_disarm(void);
 
 /* file.c */
+struct vfsmount;
+
 int ptwalk_file_read(const char *path, char *buf, size_t size);
 int ptwalk_file_write(const char *path, const char *text);
 long ptwalk_vm_event(const char *name);
+struct file *ptwalk_own_file(struct kunit *test, struct file *file);
+struct file *ptwalk_huge_file(struct kunit *test, struct vfsmount *mnt);
 
 /* addrspace.c */
 struct mm_struct *ptwalk_mm_alloc(void);

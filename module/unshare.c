@@ -88,24 +88,6 @@ static void unshare_suite_exit(struct kunit_suite *suite)
 	huge_mnt = NULL;
 }
 
-static void fput_action(void *file)
-{
-	fput(file);
-}
-
-static struct file *huge_file(struct kunit *test)
-{
-	struct path root = { .mnt = huge_mnt };
-	struct file *file;
-
-	root.dentry = huge_mnt->mnt_root;
-	file = file_open_root(&root, ".", O_TMPFILE | O_RDWR, 0600);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, fput_action, file));
-	return file;
-}
-
 /* Of current.  Reserves nothing: few of its pages are ever touched. */
 static int map_huge(struct file *file, unsigned long addr, unsigned long len,
 		    unsigned long offset)
@@ -301,7 +283,7 @@ static void set_up(struct kunit *test, struct setup *s, int processes)
 	if (HPAGE_SIZE != PMD_SIZE)
 		kunit_skip(test, "the default huge page is not a PMD");
 	s->mm = ptwalk_mm_enter(test);
-	s->file = huge_file(test);
+	s->file = ptwalk_huge_file(test, huge_mnt);
 	if (map_huge(s->file, PTWALK_BASE, PUD_SIZE, 0) || tag_huge(TAG_SHARED))
 		kunit_skip(test, "cannot get huge pages");
 	unmap(test);
@@ -854,7 +836,7 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	unsigned long end;
 	int i;
 
-	p->other = huge_file(test);
+	p->other = ptwalk_huge_file(test, huge_mnt);
 	prepare_file(test, p->other, TAG_PRIVATE);
 	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_unmap));
 	prandom_seed_state(&rnd, seed);

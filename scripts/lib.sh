@@ -133,6 +133,17 @@ lock() {
 	flock -n "${4:--x}" "$1" || { say "waiting for $3"; flock "${4:--x}" "$1"; }
 }
 
+# totals FILE: the closing line for a file of PASS, FAIL and SKIP lines; status 1
+# if one failed
+totals() {
+	local pass fail skip
+	pass=$(grep -c '^PASS ' "$1") || :
+	fail=$(grep -c '^FAIL ' "$1") || :
+	skip=$(grep -c '^SKIP ' "$1") || :
+	echo "$pass passed, $fail failed, $skip skipped"
+	[ "$fail" -eq 0 ]
+}
+
 # ---------------------------------------------------------------- progress
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
