@@ -94,21 +94,6 @@ static int rounds_global(void)
 	return atomic_read(&rounds.global);
 }
 
-/*
- * Every thousand flushes or so radix takes lazy CPUs out of mm_cpumask, and may
- * then find the mm to be used on this CPU only.
- */
-static void rounds_measure(struct kunit *test, const char *op, int ops)
-{
-	if (atomic_read(&rounds.local))
-		kunit_skip(test, "mm_cpumask was trimmed meanwhile, and the TLB flushed locally");
-	kunit_info(test, "measure: %s cpus=%u ops=%u sync=%u tlbie=%d tlbiel=%d\n",
-		   op, num_online_cpus(), ops,
-		   ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +
-		   ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE),
-		   rounds_global(), atomic_read(&rounds.local));
-}
-
 static struct mm_struct *enter(struct kunit *test)
 {
 	if (!radix_enabled())
@@ -144,6 +129,37 @@ static void spread(struct kunit *test, struct mm_struct *mm)
 	ptwalk_spread(test, mm, addr);
 }
 
+/*
+ * Every thousand flushes or so radix takes lazy CPUs out of mm_cpumask, and may
+ * then find the mm to be used on this CPU only.
+ */
+#define TRIES	4
+
+/* Do @fn to @nr huge pages that all CPUs use, and count what it takes. */
+static void measure(struct kunit *test, const char *op, int nr,
+		    int (*fn)(unsigned long addr, size_t len))
+{
+	struct mm_struct *mm = enter(test);
+	int try;
+
+	for (try = 0; try < TRIES; try++) {
+		unsigned long len = map_huge(test, nr);
+
+		spread(test, mm);
+		rounds_start();
+		KUNIT_EXPECT_EQ(test, 0, fn(PTWALK_BASE, len));
+		rounds_stop();
+		if (!atomic_read(&rounds.local))
+			break;
+	}
+	if (try == TRIES)
+		kunit_skip(test, "mm_cpumask was trimmed each time, and the TLB flushed locally");
+	kunit_info(test, "measure: %s cpus=%u ops=%u sync=%u tlbie=%d tlbiel=0\n",
+		   op, num_online_cpus(), nr,
+		   ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +
+		   ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE), rounds_global());
+}
+
 /* Flushed in one go, page by page if there are few. */
 static int rounds_allowed(int nr)
 {
@@ -163,31 +179,29 @@ KUNIT_ARRAY_PARAM(size, sizes, size_desc);
 static void munmap_flushes_once(struct kunit *test)
 {
 	const int nr = *(const int *)test->param_value;
-	struct mm_struct *mm = enter(test);
-	unsigned long len = map_huge(test, nr);
 
-	spread(test, mm);
-	rounds_start();
-	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
-	rounds_stop();
-	rounds_measure(test, "munmap_thp", nr);
+	measure(test, "munmap_thp", nr, vm_munmap);
 	KUNIT_EXPECT_GT(test, rounds_global(), 0);
 	KUNIT_EXPECT_LE(test, rounds_global(), rounds_allowed(nr));
+}
+
+static int map_over(unsigned long addr, size_t len)
+{
+	return addr != vm_mmap(NULL, addr, len, PROT_READ | PROT_WRITE,
+			       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, 0);
 }
 
 /* Broken: as above, where memory is mapped over what was there. */
 static void map_fixed_flushes_once(struct kunit *test)
 {
-	struct mm_struct *mm = enter(test);
-	unsigned long len = map_huge(test, 64);
-
-	spread(test, mm);
-	rounds_start();
-	ptwalk_map(test, PTWALK_BASE, len);
-	rounds_stop();
-	rounds_measure(test, "map_fixed_thp", 64);
+	measure(test, "map_fixed_thp", 64, map_over);
 	KUNIT_EXPECT_GT(test, rounds_global(), 0);
 	KUNIT_EXPECT_LE(test, rounds_global(), rounds_allowed(64));
+}
+
+static int zap(unsigned long addr, size_t len)
+{
+	return ptwalk_zap(addr, len);
 }
 
 /*
@@ -196,14 +210,7 @@ static void map_fixed_flushes_once(struct kunit *test)
  */
 static void dontneed_flushes_each_huge_page(struct kunit *test)
 {
-	struct mm_struct *mm = enter(test);
-	unsigned long len = map_huge(test, 64);
-
-	spread(test, mm);
-	rounds_start();
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, len));
-	rounds_stop();
-	rounds_measure(test, "dontneed_thp", 64);
+	measure(test, "dontneed_thp", 64, zap);
 	KUNIT_EXPECT_GE(test, rounds_global(), 64);
 }
 
