@@ -29,8 +29,7 @@ static void fill_pages(struct kunit *test)
 	unsigned long len = MAX_PAGES * PAGE_SIZE;
 
 	ptwalk_map(test, PTWALK_BASE, len);
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, PTWALK_BASE, len,
-					    MADV_NOHUGEPAGE));
+	ptwalk_no_huge(test, PTWALK_BASE, len);
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
 }
 
