@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// A lockless page-table walk keeps the tables it is in from being freed by
+/// having interrupts off, from before its first load until its last use of an
+/// entry: that is what lockless_walk_begin(), or local_irq_save(), is for.
+/// A spinlock is not enough: who frees a table does not take it.
+///
+//# A function that is named below as a walk is not reported itself, its callers
+//# are.  Interrupts that a caller has turned off, an interrupt handler, and
+//# real mode are not seen: lockdep_assert_irqs_disabled() says it to people too.
+//
+// Confidence: Low
+// Copyright: (C) 2026 ptwalk
+// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, hash_page_mm, gup_fast_pgd_range, pmd_offset_lockless
+// Comments: looks at one function at a time
+// Options: --no-includes --include-headers --defined CONFIG_HUGETLB_PAGE --defined CONFIG_PPC_64K_PAGES
+
+virtual context
+virtual org
+virtual report
+
+@off exists@
+identifier walk =~ "^(__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_host_pte|find_kvm_secondary_pte_unlocked|hash_page_mm|gup_fast_(pgd|p4d|pud|pmd|pte)_range|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
+position ok;
+@@
+
+(
+  \(local_irq_save\|raw_local_irq_save\|powerpc_local_irq_pmu_save\)(...)
+|
+  \(local_irq_disable\|raw_local_irq_disable\|hard_irq_disable\)()
+|
+  \(spin_lock_irqsave\|raw_spin_lock_irqsave\|read_lock_irqsave\|write_lock_irqsave\)(...)
+|
+  \(spin_lock_irq\|raw_spin_lock_irq\)(...)
+|
+  lockless_walk_begin(...)
+|
+  lockdep_assert_irqs_disabled()
+|
+  \(WARN_ON\|WARN_ON_ONCE\|VM_WARN_ON\|VM_WARN_ON_ONCE\)(!irqs_disabled())
+|
+  VM_WARN(!arch_irqs_disabled(), ...)
+)
+  ... when != \(local_irq_restore\|raw_local_irq_restore\|powerpc_local_irq_pmu_restore\|spin_unlock_irqrestore\|raw_spin_unlock_irqrestore\|spin_unlock_irq\|raw_spin_unlock_irq\)(...)
+      when != \(local_irq_enable\|raw_local_irq_enable\)()
+      when != lockless_walk_end(...)
+      when any
+  walk@ok(...)
+
+// KVM on powerpc frees its own tables through RCU.
+
+@rcu exists@
+identifier walk =~ "^find_kvm_secondary_pte_unlocked$";
+position ok;
+@@
+
+  rcu_read_lock()
+  ... when != rcu_read_unlock()
+      when any
+  walk@ok(...)
+
+@irqson@
+identifier f !~ "^(DEFINE_INTERRUPT_HANDLER.*|__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_(host|secondary|nested_guest)_pte(_unlocked)?|hash_page_mm|gup_fast_(pgd|p4d|pud|pmd|pte)_range|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
+identifier walk =~ "^(__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_host_pte|find_kvm_secondary_pte_unlocked|hash_page_mm|gup_fast_(pgd|p4d|pud|pmd|pte)_range|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
+position pos != {off.ok, rcu.ok};
+@@
+
+  f(...)
+  {
+    <+...
+*   walk@pos(...)
+    ...+>
+  }
+
+@script:python depends on report@
+walk << irqson.walk;
+pos << irqson.pos;
+@@
+
+for p in pos:
+    msg = "WARNING: %s(): %s() with interrupts on, as far as can be seen here" % (p.current_element, walk)
+    coccilib.report.print_report(p, msg)
+
+@script:python depends on org@
+walk << irqson.walk;
+pos << irqson.pos;
+@@
+
+for p in pos:
+    msg = "WARNING: %s(): %s() with interrupts on, as far as can be seen here" % (p.current_element, walk)
+    coccilib.org.print_todo(p, msg)
