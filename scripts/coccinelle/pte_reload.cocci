@@ -8,8 +8,8 @@
 //# pmd_val() or pte_same(), is the re-check after taking and is not reported.
 //# A function that gets the pointer as a parameter is not looked into, except
 //# loads before a pte_xchg() or pmd_xchg() of the same entry.
-//# Patch mode turns plain loads into READ_ONCE(); which value to keep when an
-//# entry is loaded more than once has to be decided by hand.
+//# Patch mode turns plain loads after a walk into READ_ONCE().  Which value to
+//# keep of an entry that is loaded more than once has to be decided by hand.
 //
 // Confidence: Moderate
 // Copyright: (C) 2026 ptwalk
@@ -131,14 +131,6 @@ position pl != {once.ok, store.ok, recheck.ok, plain.pl, reload.again, reload_ex
 @depends on patch@
 idexpression p;
 position plain.pl;
-@@
-
-- *p@pl
-+ READ_ONCE(*p)
-
-@depends on patch@
-idexpression p;
-position plain_xchg.pl;
 @@
 
 - *p@pl
