@@ -7,7 +7,7 @@ export $(foreach v,$(VARS),$(if $($(v)),$(v)))
 
 help:
 	@scripts/help
-run check deps fetch tree kernel module boot apply series table bisect mutants variants models walk-code walk-cost:
+run check deps fetch tree kernel module boot apply series table bisect mutants variants models static walk-code walk-cost:
 	@scripts/$(or $(script-$@),$@)
 print-image:
 	@scripts/build --print-image
@@ -20,4 +20,4 @@ script-models := ../tests/models/run
 
 .DEFAULT_GOAL := help
 .PHONY: help run check deps fetch tree kernel module boot apply series table bisect mutants variants \
-	models walk-code walk-cost print-image clean
+	models static walk-code walk-cost print-image clean
