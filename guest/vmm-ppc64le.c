@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ptwalk_kvm on powerpc: a radix guest of KVM-HV in real mode, so that only
+ * the partition-scoped tables translate.  Works on bare metal (powernv) and
+ * where the hypervisor offers nested HV (pseries).
+ */
+#define _GNU_SOURCE
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "vmm.h"
+
+#define PATB_GR		(1ULL << 63)
+#define MSR_SF		(1ULL << 63)
+#define MSR_LE		1ULL
+
+/* Numbers that no hypervisor call has, so that they come to us */
+#define HCALL_PASS	0xf100
+#define HCALL_MISMATCH	0xf104
+
+/*
+ * r14: address of the first word, r15: number of pages, r16: stride, r17: last
+ * pass; r18: address of the word, r19: its tag in the last pass.
+ */
+asm(".pushsection .rodata\n"
+    ".globl guest_code, guest_code_end\n"
+    ".balign 4\n"
+    "guest_code:\n"
+    "	mr	18, 14\n"
+    "	mtctr	15\n"
+    "	addis	19, 17, 0x10\n"
+    "1:	lwz	20, 0(18)\n"
+    "	cmplw	20, 19\n"
+    "	beq	2f\n"
+    "	li	3, 0\n"
+    "	ori	3, 3, " TEXT(HCALL_MISMATCH) "\n"
+    "	mr	4, 18\n"
+    "	mr	5, 20\n"
+    "	mr	6, 19\n"
+    "	sc	1\n"
+    "2:	addi	20, 19, 1\n"
+    "	stw	20, 0(18)\n"
+    "	add	18, 18, 16\n"
+    "	addis	19, 19, 0x10\n"
+    "	bdnz	1b\n"
+    "	addi	17, 17, 1\n"
+    "	li	3, 0\n"
+    "	ori	3, 3, " TEXT(HCALL_PASS) "\n"
+    "	sc	1\n"
+    "	b	guest_code\n"
+    "guest_code_end:\n"
+    ".popsection\n");
+
+unsigned long arch_vm_type(void)
+{
+	return KVM_VM_PPC_HV;
+}
+
+static int cpuinfo_says(const char *key, const char *value)
+{
+	char line[256];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	int found = 0;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, key, strlen(key)) && strcasestr(line, value);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+const char *arch_lacks(int kvm)
+{
+	if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) <= 0)
+		return "KVM offers no radix guest, which needs a radix host";
+	return NULL;
+}
+
+/*
+ * QEMU, as the hypervisor below a pseries, flushes a CPU's TLB when it enters
+ * or leaves a guest, and takes H_TLB_INVALIDATE for done.
+ */
+int arch_one_cpu(void)
+{
+	return cpuinfo_says("platform", "pSeries");
+}
+
+int arch_init_vm(int vm)
+{
+	struct kvm_ppc_mmuv3_cfg radix = {
+		.flags = KVM_PPC_MMUV3_RADIX,
+		.process_table = PATB_GR,
+	};
+
+	return ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &radix);
+}
+
+int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop)
+{
+	struct kvm_enable_cap papr = { .cap = KVM_CAP_PPC_PAPR };
+	struct kvm_regs regs = {
+		.pc = CODE_GPA + CODE_ENTRY, .msr = MSR_SF | MSR_LE,
+		.gpr[14] = loop->first, .gpr[15] = loop->pages,
+		.gpr[16] = loop->stride,
+	};
+	struct kvm_sregs sregs;
+
+	/* The CPU has to be the host's, and has to be set. */
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) ||
+	    ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) ||
+	    ioctl(vcpu->fd, KVM_ENABLE_CAP, &papr))
+		return -1;
+	return ioctl(vcpu->fd, KVM_SET_REGS, &regs);
+}
+
+enum guest_exit arch_guest_exit(struct vcpu *vcpu, struct guest_mismatch *mismatch)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason != KVM_EXIT_PAPR_HCALL)
+		return GUEST_LOST;
+	run->papr_hcall.ret = 0;
+	if (run->papr_hcall.nr == HCALL_PASS)
+		return GUEST_PASS;
+	if (run->papr_hcall.nr != HCALL_MISMATCH)
+		return GUEST_LOST;
+	mismatch->address = run->papr_hcall.args[0];
+	mismatch->found = run->papr_hcall.args[1];
+	mismatch->expected = run->papr_hcall.args[2];
+	return GUEST_MISMATCH;
+}

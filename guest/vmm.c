@@ -1,0 +1,687 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The suite ptwalk_kvm: memory of a KVM guest.  KVM walks the host's page
+ * tables to fill those of the guest, and hears of changes by MMU notifiers.
+ * Each case runs a guest that stores to all of its memory, while threads of
+ * the host collapse, split, zap, migrate or write-protect that memory; what
+ * the guest stored must be what guest and host read.
+ *
+ *   ptwalk_kvm [CASE-GLOB [SECONDS]]		KTAP on stdout
+ *
+ * The guest is described in vmm.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+enum {
+	VCPUS = 3,
+	CHUNK = 2 << 20,	/* a THP, on x86 and on radix */
+	CHUNKS = 4,
+	SIZE = CHUNKS * CHUNK,
+	MEMORY_SLOT = 1,
+	STUCK_SECONDS = 20,	/* without a pass of each vCPU */
+	BITS = 8 * sizeof(long),
+};
+
+/* Where the memory is in the host: a multiple of CHUNK, as in the guest */
+#define MEMORY_HVA	0x200000000000UL
+
+enum flags {
+	ZAPS		= 1 << 0,	/* the guest may read zero */
+	PROTECTS	= 1 << 1,	/* KVM_RUN may be refused */
+	LOGS		= 1 << 2,	/* the dirty log is on */
+};
+
+struct storm {
+	const char *what;
+	void (*once)(struct storm *storm);
+	unsigned int done;
+	int error;			/* the last errno */
+	unsigned int random;
+	pthread_t thread;
+};
+
+struct kvm_case {
+	const char *name;
+	enum flags flags;
+	void (*storms[6])(struct storm *storm);
+};
+
+/* The VM of the current case */
+static struct {
+	const struct kvm_case *test;
+	int fd;
+	char *code, *memory, *copy;
+	struct vcpu vcpu[VCPUS];
+	pthread_t thread[VCPUS];
+	atomic_uint passes[VCPUS], zeros, refused;
+	unsigned int vcpus;
+	atomic_bool stop_vcpus, stop_storms, failed;
+	char why[256];
+} vm;
+
+static int kvm_fd;
+static size_t page_size, pages, run_size;
+static double seconds_per_case = 4;
+static unsigned int seed = 1;
+
+/* ------------------------------------------------------------------ common */
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* The first failure of a case is the one that is reported. */
+__attribute__((format(printf, 1, 2)))
+static void fail(const char *fmt, ...)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	va_list ap;
+
+	pthread_mutex_lock(&lock);
+	if (!vm.failed) {
+		va_start(ap, fmt);
+		vsnprintf(vm.why, sizeof(vm.why), fmt, ap);
+		va_end(ap);
+		vm.failed = true;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* A line "NAME VALUE" of /proc/vmstat, or -1 */
+static long vmstat(const char *name)
+{
+	size_t len = strlen(name);
+	char line[128];
+	long value = -1;
+	FILE *f = fopen("/proc/vmstat", "re");
+
+	while (f && value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			value = atol(line + len);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/* ---------------------------------------------------------------- contents */
+
+static uint32_t tag(size_t page, unsigned int pass)
+{
+	return (uint32_t)((page + 1) << TAG_SHIFT | (pass & TAG_PASS_MASK));
+}
+
+static volatile uint32_t *word(char *memory, size_t page, int vcpu)
+{
+	return (volatile uint32_t *)(memory + page * page_size) + vcpu;
+}
+
+static void fill(char *memory)
+{
+	for (size_t i = 0; i < SIZE / sizeof(uint64_t); i++)
+		((uint64_t *)memory)[i] = i * 0x9e3779b97f4a7c15 | 1;
+	for (size_t page = 0; page < pages; page++)
+		for (int v = 0; v < VCPUS; v++)
+			*word(memory, page, v) = tag(page, 0);
+}
+
+/*
+ * What the host reads while the guest stores: no word is older than the pass
+ * that was completed before, unless the page was zapped since and it is zero.
+ */
+static void check_words(char *memory, size_t first, size_t count,
+			const unsigned int *passes, bool zero_ok)
+{
+	for (size_t page = first; page < first + count; page++) {
+		for (int v = 0; v < VCPUS; v++) {
+			uint32_t found = *word(memory, page, v);
+			uint32_t ahead = found - tag(page, passes[v]);
+
+			/* Any number of passes: the check may have been preempted. */
+			if ((found >> TAG_SHIFT == page + 1 && !(ahead >> TAG_SHIFT)) ||
+			    (!found && zero_ok))
+				continue;
+			return fail("host reads %#x of vCPU %d in page %zu, which stored %#x",
+				    found, v, page, tag(page, passes[v]));
+		}
+	}
+}
+
+static void read_passes(unsigned int *passes)
+{
+	for (int v = 0; v < VCPUS; v++)
+		passes[v] = vm.passes[v];
+}
+
+/* All of the memory, of a guest that was stopped at the end of a pass */
+static void check_memory(char *memory, const char *whose)
+{
+	bool zaps = vm.test->flags & ZAPS;
+	size_t per_page = page_size / sizeof(uint64_t);
+	size_t words = (VCPUS * sizeof(uint32_t) + 7) / 8;
+
+	for (size_t page = 0; page < pages && !vm.failed; page++) {
+		uint64_t *p = (uint64_t *)(memory + page * page_size);
+		bool zapped = zaps && !p[words];
+
+		for (int v = 0; v < VCPUS; v++) {
+			uint32_t found = *word(memory, page, v);
+
+			if (found != tag(page, vm.passes[v]) && !(zaps && !found))
+				fail("%s: word of vCPU %d in page %zu is %#x, stored was %#x",
+				     whose, v, page, found, tag(page, vm.passes[v]));
+		}
+		for (size_t i = words; i < per_page; i++) {
+			uint64_t fills = (page * per_page + i) * 0x9e3779b97f4a7c15 | 1;
+
+			if (p[i] != (zapped ? 0 : fills))
+				return fail("%s: page %zu has %#llx at %#zx, not %#llx", whose,
+					    page, (unsigned long long)p[i], i * 8,
+					    (unsigned long long)(zapped ? 0 : fills));
+		}
+	}
+}
+
+/* ------------------------------------------------------------------- vCPUs */
+
+static void mismatch(int v, const struct guest_mismatch *m)
+{
+	if (!m->found && (vm.test->flags & ZAPS)) {
+		vm.zeros++;
+		return;
+	}
+	fail("vCPU %d reads %#x at %#lx, it stored %#x", v, m->found,
+	     m->address - MEMORY_GPA, m->expected);
+}
+
+/* One exit; false at the end */
+static bool run_once(struct vcpu *vcpu)
+{
+	struct guest_mismatch m;
+
+	if (ioctl(vcpu->fd, KVM_RUN, 0)) {
+		if (errno == EINTR || errno == EAGAIN)
+			return !vm.failed;
+		if (errno != EFAULT || !(vm.test->flags & PROTECTS)) {
+			fail("KVM_RUN of vCPU %d: %s", vcpu->id, strerror(errno));
+			return false;
+		}
+		vm.refused++;
+		usleep(200);
+		return !vm.failed;
+	}
+	switch (arch_guest_exit(vcpu, &m)) {
+	case GUEST_PASS:
+		vm.passes[vcpu->id]++;
+		return !vm.stop_vcpus;
+	case GUEST_MISMATCH:
+		mismatch(vcpu->id, &m);
+		return !vm.failed;
+	default:
+		fail("vCPU %d is lost: exit reason %u", vcpu->id, vcpu->run->exit_reason);
+		return false;
+	}
+}
+
+static void *run_vcpu(void *arg)
+{
+	while (run_once(arg))
+		;
+	return NULL;
+}
+
+/* Until each vCPU has done @more passes from now; false if they do not. */
+static bool wait_passes(unsigned int more)
+{
+	unsigned int from[VCPUS];
+	double until = now() + STUCK_SECONDS;
+
+	read_passes(from);
+	for (int v = 0; v < VCPUS; v++) {
+		while (vm.passes[v] - from[v] < more && !vm.failed) {
+			if (now() > until)
+				fail("vCPU %d has not ended pass %u for %d s", v,
+				     vm.passes[v] + 1, STUCK_SECONDS);
+			usleep(500);
+		}
+	}
+	return !vm.failed;
+}
+
+/* ------------------------------------------------------------------ storms */
+
+static unsigned int draw(struct storm *storm, unsigned int below)
+{
+	return rand_r(&storm->random) / 7 % below;
+}
+
+static char *draw_chunk(struct storm *storm)
+{
+	return vm.memory + draw(storm, CHUNKS) * CHUNK;
+}
+
+static void count(struct storm *storm, const char *what, bool done)
+{
+	storm->what = what;
+	if (done)
+		storm->done++;
+	else
+		storm->error = errno;
+}
+
+static void collapse(struct storm *storm)
+{
+	count(storm, "collapses", !madvise(draw_chunk(storm), CHUNK, MADV_COLLAPSE));
+	usleep(1000 + draw(storm, 5000));
+}
+
+/* Splits the VMA inside a huge page, so the PMD, and leaves the page as it is */
+static void split_pmd(struct storm *storm)
+{
+	char *page = draw_chunk(storm) + draw(storm, CHUNK / page_size) * page_size;
+
+	count(storm, "PMD splits", !madvise(page, page_size, MADV_DONTDUMP) &&
+				   !madvise(page, page_size, MADV_DODUMP));
+	usleep(1000 + draw(storm, 5000));
+}
+
+/* Splits the page itself, by migration entries */
+static void split_page(struct storm *storm)
+{
+	char *chunk = draw_chunk(storm);
+	long before = vmstat("thp_split_page");
+	char text[80];
+
+	snprintf(text, sizeof(text), "%d,%p,%p", getpid(), chunk, chunk + CHUNK);
+	storm->what = "page splits";
+	if (write_file("/sys/kernel/debug/split_huge_pages", text))
+		storm->done += vmstat("thp_split_page") - before;
+	else
+		storm->error = errno;
+	usleep(1000 + draw(storm, 5000));
+}
+
+static void migrate(struct storm *storm)
+{
+	long before = vmstat("pgmigrate_success");
+
+	storm->what = "migrations";
+	if (write_file("/proc/sys/vm/compact_memory", "1"))
+		storm->done += vmstat("pgmigrate_success") - before;
+	else
+		storm->error = errno;
+	usleep(20000 + draw(storm, 20000));	/* or faults would never be done */
+}
+
+/*
+ * Once each vCPU has stored to all its pages, the host has to see that: the
+ * guest must not have stored to the pages that were taken away.
+ */
+static void zap(struct storm *storm)
+{
+	size_t per_chunk = CHUNK / page_size;
+	size_t first = draw(storm, CHUNKS) * per_chunk, n = per_chunk;
+	unsigned int passes[VCPUS];
+
+	if (draw(storm, 2)) {		/* a part, which splits the PMD */
+		first += draw(storm, per_chunk / 2);
+		n = 1 + draw(storm, per_chunk / 2);
+	}
+	count(storm, "zaps", !madvise(vm.memory + first * page_size, n * page_size,
+				      MADV_DONTNEED));
+	if (!wait_passes(2))
+		return;
+	read_passes(passes);
+	check_words(vm.memory, first, n, passes, false);
+}
+
+/* While the memory is read-only it must not change; so not beside zap(). */
+static void protect(struct storm *storm)
+{
+	static char before[CHUNK];
+	char *chunk = draw_chunk(storm);
+
+	count(storm, "write protections", !mprotect(chunk, CHUNK, PROT_READ));
+	memcpy(before, chunk, CHUNK);
+	usleep(1000 + draw(storm, 4000));
+	for (size_t at = 0; at < CHUNK && !vm.failed; at += page_size)
+		if (memcmp(before + at, chunk + at, page_size))
+			fail("page %zu changes while it is read-only",
+			     (chunk + at - vm.memory) / page_size);
+	mprotect(chunk, CHUNK, PROT_READ | PROT_WRITE);
+	wait_passes(1);
+}
+
+/* The child has the memory of the time of the fork. */
+static void copy_on_write(struct storm *storm)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (!pid) {
+		memcpy(vm.copy, vm.memory, SIZE);
+		usleep(3000);
+		_exit(!!memcmp(vm.copy, vm.memory, SIZE));
+	}
+	count(storm, "forks", pid > 0);
+	if (pid < 0)
+		return;
+	waitpid(pid, &status, 0);
+	if (status)
+		fail("what the guest stores is seen in a child of an earlier fork (status %#x)",
+		     status);
+	wait_passes(1);
+}
+
+static int set_memory(unsigned int flags)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = MEMORY_SLOT, .flags = flags, .guest_phys_addr = MEMORY_GPA,
+		.memory_size = SIZE, .userspace_addr = (uintptr_t)vm.memory,
+	};
+
+	return ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* Huge mappings in the guest's tables come and go. */
+static void switch_dirty_log(struct storm *storm)
+{
+	count(storm, "dirty log switches", !set_memory(KVM_MEM_LOG_DIRTY_PAGES) &&
+					   wait_passes(1) && !set_memory(0));
+	wait_passes(1);
+}
+
+/* Live migration: copies what the log says, and nothing else. */
+static void copy_dirty_pages(struct storm *storm)
+{
+	static unsigned long bitmap[SIZE / 4096 / BITS];
+	struct kvm_dirty_log log = { .slot = MEMORY_SLOT, .dirty_bitmap = bitmap };
+
+	count(storm, "dirty log reads", !ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log));
+	for (size_t page = 0; page < pages; page++)
+		if (bitmap[page / BITS] >> page % BITS & 1)
+			memcpy(vm.copy + page * page_size, vm.memory + page * page_size,
+			       page_size);
+	usleep(draw(storm, 5000));
+}
+
+static void check_while_running(struct storm *storm)
+{
+	unsigned int passes[VCPUS];
+
+	read_passes(passes);
+	check_words(vm.memory, 0, pages, passes, vm.test->flags & ZAPS);
+	count(storm, "checks", true);
+	usleep(5000);
+}
+
+static void *run_storm(void *arg)
+{
+	struct storm *storm = arg;
+
+	while (!vm.stop_storms && !vm.failed)
+		storm->once(storm);
+	return NULL;
+}
+
+/* ------------------------------------------------------------- the machine */
+
+static char *map(char *at, size_t size)
+{
+	char *p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+		       (at ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static bool create_vcpu(int v)
+{
+	struct guest_loop loop = {
+		.first = MEMORY_GPA + v * sizeof(uint32_t),
+		.stride = page_size, .pages = pages,
+	};
+	struct vcpu *vcpu = &vm.vcpu[v];
+
+	vcpu->id = v;
+	vcpu->fd = ioctl(vm.fd, KVM_CREATE_VCPU, v);
+	if (vcpu->fd < 0)
+		return false;
+	vm.vcpus++;
+	vcpu->run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	return vcpu->run != MAP_FAILED && !arch_init_vcpu(vcpu, &loop);
+}
+
+static bool create_vm(void)
+{
+	struct kvm_userspace_memory_region code = {
+		.guest_phys_addr = CODE_GPA, .memory_size = CODE_SIZE,
+	};
+	unsigned int flags = vm.test->flags & LOGS ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+
+	vm.code = map(NULL, CODE_SIZE);
+	vm.memory = map((char *)MEMORY_HVA, SIZE);
+	vm.copy = map(NULL, SIZE);
+	vm.fd = ioctl(kvm_fd, KVM_CREATE_VM, arch_vm_type());
+	if (!vm.code || !vm.memory || !vm.copy || vm.fd < 0 || arch_init_vm(vm.fd))
+		return false;
+	memcpy(vm.code + CODE_ENTRY, guest_code, guest_code_end - guest_code);
+	fill(vm.memory);
+	code.userspace_addr = (uintptr_t)vm.code;
+	if (ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &code) || set_memory(flags))
+		return false;
+	memcpy(vm.copy, vm.memory, SIZE);
+	for (int v = 0; v < VCPUS; v++)
+		if (!create_vcpu(v))
+			return false;
+	return true;
+}
+
+static void destroy_vm(void)
+{
+	for (unsigned int v = 0; v < vm.vcpus; v++) {
+		if (vm.vcpu[v].run != MAP_FAILED)
+			munmap(vm.vcpu[v].run, run_size);
+		close(vm.vcpu[v].fd);
+	}
+	if (vm.fd >= 0)
+		close(vm.fd);
+	if (vm.memory)
+		munmap(vm.memory, SIZE);
+	if (vm.code)
+		munmap(vm.code, CODE_SIZE);
+	if (vm.copy)
+		munmap(vm.copy, SIZE);
+}
+
+/* ------------------------------------------------------------------- cases */
+
+static const struct kvm_case cases[] = {
+	{ "guest_memory_at_rest", 0, { NULL } },
+	{ "collapse_and_split", 0, { collapse, split_pmd, split_page } },
+	{ "zap", ZAPS, { zap } },
+	{ "zap_and_collapse", ZAPS, { zap, collapse, split_page } },
+	{ "migration", 0, { migrate, collapse, split_page } },
+	{ "write_protection", PROTECTS, { protect, collapse } },
+	{ "copy_on_write", 0, { copy_on_write, collapse } },
+	{ "dirty_log", LOGS, { copy_dirty_pages } },
+	{ "dirty_log_and_collapse", LOGS, { copy_dirty_pages, collapse, split_page } },
+	{ "dirty_log_and_migration", LOGS, { copy_dirty_pages, migrate, collapse, split_page } },
+	{ "dirty_log_switched", ZAPS, { switch_dirty_log, zap, collapse, split_page } },
+	{ "everything", ZAPS, { switch_dirty_log, zap, collapse, migrate, split_page } },
+};
+
+static void run_guest(struct storm *storms, int n)
+{
+	double until = now() + seconds_per_case;
+	int v;
+
+	for (v = 0; v < VCPUS; v++)
+		pthread_create(&vm.thread[v], NULL, run_vcpu, &vm.vcpu[v]);
+	for (int i = 0; i < n; i++) {
+		storms[i].random = seed + i;
+		pthread_create(&storms[i].thread, NULL, run_storm, &storms[i]);
+	}
+	while (now() < until && wait_passes(1))
+		usleep(10000);
+	vm.stop_storms = true;
+	for (int i = 0; i < n; i++)
+		pthread_join(storms[i].thread, NULL);
+	vm.stop_vcpus = true;
+	for (v = 0; v < VCPUS; v++) {
+		while (vm.failed && pthread_tryjoin_np(vm.thread[v], NULL)) {
+			vm.vcpu[v].run->immediate_exit = 1;
+			pthread_kill(vm.thread[v], SIGUSR1);
+			usleep(1000);
+		}
+		if (!vm.failed)
+			pthread_join(vm.thread[v], NULL);
+	}
+}
+
+static void describe(const struct storm *storms, int n)
+{
+	printf("    # %s: %u passes, %u zeros, %u refused", vm.test->name,
+	       vm.passes[0] + vm.passes[1] + vm.passes[2], vm.zeros, vm.refused);
+	for (int i = 0; i < n; i++)
+		printf(", %u %s", storms[i].done, storms[i].what);
+	printf("\n");
+}
+
+/* A storm that did nothing: the machine cannot, or the case proves nothing. */
+static void judge_storm(const struct storm *storm, char *reason, size_t size)
+{
+	if (storm->done)
+		return;
+	if (storm->error)
+		snprintf(reason, size, "no %s: %s", storm->what, strerror(storm->error));
+	else
+		fail("no %s in %g s", storm->what ?: "turn for a thread", seconds_per_case);
+}
+
+/* "" if the case is done, otherwise why it is skipped */
+static const char *run_case(const struct kvm_case *test)
+{
+	static char reason[128];
+	struct storm storms[ARRAY_SIZE(test->storms) + 1] = { 0 };
+	int n = 0;
+
+	memset(&vm, 0, sizeof(vm));
+	vm.test = test;
+	reason[0] = '\0';
+	if (!create_vm()) {
+		fail("cannot create the guest: %s", strerror(errno));
+		destroy_vm();
+		return reason;
+	}
+	while (n < (int)ARRAY_SIZE(test->storms) && test->storms[n]) {
+		storms[n].once = test->storms[n];
+		n++;
+	}
+	storms[n++].once = check_while_running;
+	run_guest(storms, n);
+	if (test->flags & LOGS && !vm.failed) {
+		copy_dirty_pages(&storms[0]);
+		check_memory(vm.copy, "the copy by the dirty log");
+	}
+	check_memory(vm.memory, "the host's memory");
+	describe(storms, n);
+	for (int i = 0; i < n && !vm.failed && !*reason; i++)
+		judge_storm(&storms[i], reason, sizeof(reason));
+	destroy_vm();
+	return reason;
+}
+
+static const char *setup(void)
+{
+	static char reason[128];
+	cpu_set_t one;
+
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm_fd < 0) {
+		snprintf(reason, sizeof(reason), "/dev/kvm: %s", strerror(errno));
+		return reason;
+	}
+	run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	page_size = sysconf(_SC_PAGESIZE);
+	pages = SIZE / page_size;
+	if (arch_one_cpu()) {
+		CPU_ZERO(&one);
+		CPU_SET(sched_getcpu(), &one);
+		sched_setaffinity(0, sizeof(one), &one);
+	}
+	return arch_lacks(kvm_fd);
+}
+
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+int main(int argc, char **argv)
+{
+	const char *glob = argc > 1 ? argv[1] : "*", *skip;
+	struct sigaction sa = { .sa_handler = wake };
+	int n = 0, failed = 0;
+
+	if (argc > 2 && *argv[2])
+		seconds_per_case = atof(argv[2]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sigaction(SIGUSR1, &sa, NULL);
+	skip = setup();
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		n += !fnmatch(glob, cases[i].name, 0);
+	printf("KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: ptwalk_kvm\n    1..%d\n", n);
+	n = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *reason = skip;
+
+		if (fnmatch(glob, cases[i].name, 0))
+			continue;
+		if (!skip)
+			reason = run_case(&cases[i]);
+		printf("    %sok %d %s%s%s\n", vm.failed ? "not " : "", ++n, cases[i].name,
+		       vm.failed ? " # " : *reason ? " # SKIP " : "",
+		       vm.failed ? vm.why : reason);
+		failed += vm.failed;
+	}
+	printf("%sok 1 ptwalk_kvm\n", failed ? "not " : "");
+	return 0;
+}

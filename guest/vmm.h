@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The suite ptwalk_kvm: what vmm.c shares with the architectures' halves.
+ *
+ * The guest is a loop of a dozen instructions.  In every page each vCPU owns
+ * one 32-bit word, which holds the tag of the page and the number of the pass:
+ * it reads the word, reports what is not the tag of its last pass, and stores
+ * that of this one.  At the end of each pass it exits.
+ */
+#ifndef GUEST_VMM_H
+#define GUEST_VMM_H
+
+#include <linux/kvm.h>
+#include <stdint.h>
+
+/* Physical addresses of the guest */
+#define CODE_GPA	0x0UL
+#define CODE_SIZE	0x10000UL
+#define CODE_ENTRY	0x8000UL	/* what is below are powerpc's vectors */
+#define MEMORY_GPA	0x1000000UL
+
+/* tag: page number from 1, pass number */
+#define TAG_SHIFT	20
+#define TAG_PASS_MASK	((1U << TAG_SHIFT) - 1)
+
+#define TEXT_(x)	#x
+#define TEXT(x)		TEXT_(x)	/* a macro's value in an asm */
+
+struct vcpu {
+	int fd;
+	int id;
+	struct kvm_run *run;
+};
+
+/* What a vCPU begins with */
+struct guest_loop {
+	unsigned long first;	/* address of its word in the first page */
+	unsigned long stride;	/* from page to page, bytes */
+	unsigned long pages;
+};
+
+enum guest_exit {
+	GUEST_PASS,		/* end of a pass */
+	GUEST_MISMATCH,		/* another tag than its own, or zero */
+	GUEST_LOST,		/* anything else: the guest is lost */
+};
+
+struct guest_mismatch {
+	unsigned long address;
+	uint32_t found, expected;
+};
+
+extern const char guest_code[], guest_code_end[];
+
+/**
+ * arch_vm_type() - argument of KVM_CREATE_VM
+ */
+unsigned long arch_vm_type(void);
+
+/**
+ * arch_lacks() - why there can be no guest on this machine
+ * @kvm: file descriptor of /dev/kvm
+ *
+ * Return: the reason, or NULL.
+ */
+const char *arch_lacks(int kvm);
+
+/**
+ * arch_one_cpu() - whether all threads of the VMM have to stay on one CPU
+ *
+ * Return: true where the machine does not flush the TLB of a CPU that is
+ * running a guest.
+ */
+int arch_one_cpu(void);
+
+/**
+ * arch_init_vm() - before the first vCPU
+ * @vm: file descriptor of the VM
+ *
+ * Return: 0, or -1 with errno.
+ */
+int arch_init_vm(int vm);
+
+/**
+ * arch_init_vcpu() - put a vCPU before the first instruction of its loop
+ * @vcpu: just created
+ * @loop: what it works on
+ *
+ * Return: 0, or -1 with errno.
+ */
+int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop);
+
+/**
+ * arch_guest_exit() - why KVM_RUN returned
+ * @vcpu: the one that ran
+ * @mismatch: filled for GUEST_MISMATCH
+ */
+enum guest_exit arch_guest_exit(struct vcpu *vcpu, struct guest_mismatch *mismatch);
+
+#endif /* GUEST_VMM_H */
