@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PID 1 of the test VM: loads the test module, reports on a serial line of its
- * own (the verdict channel), and powers the machine off, whatever happens.
+ * PID 1 of the test VM: loads the test module, runs the suites that are
+ * programs (/bin/ptwalk_*), reports on a serial line of its own (the verdict
+ * channel), and powers the machine off, whatever happens.
  *
  * Options, from /proc/cmdline (scripts/boot gives the first two):
  *   ptwalk.verdict=TTY	where to report; the console if there is none
  *   ptwalk.timeout=N	give up on tests that still run after N seconds
  *   ptwalk.run=NAME	loads /lib/ptwalk/ptwalk_NAME.ko (default: kunit), or
  *			runs /bin/NAME; "none" only boots
- *   ptwalk.filter=GLOB	only these KUnit cases: suite glob, or suite.case
+ *   ptwalk.filter=GLOB	only these cases: suite glob, or suite.case
  *   ptwalk.selftest=X	misbehave, to test the harness: hang, stuck, panic,
  *			silent, short, badmodule, warn
  *   MODULE.PARAM=VALUE	is handed to the module, as modprobe does
@@ -17,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <regex.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -35,6 +37,7 @@
 
 #define KUNIT_DIR	"/sys/kernel/debug/kunit"
 #define THP_DIR		"/sys/kernel/mm/transparent_hugepage"
+#define PROGRAM_RESULTS	"/tmp"	/* KTAP of the suites that are programs */
 
 enum {
 	COMPLAINT_LINES	= 25,	/* shown after the line that complains */
@@ -368,6 +371,42 @@ static bool run_program(const char *name, const char *path)
 	return status == 0;
 }
 
+static int is_ours(const struct dirent *d)
+{
+	return !strncmp(d->d_name, "ptwalk_", 7);
+}
+
+/*
+ * Suites that need a process of their own: each gets the glob of its cases and
+ * writes KTAP.  PID 1 finds those that ran by their results.
+ */
+static void run_suites(void)
+{
+	char path[300], suite[256], *cases;
+	struct dirent **programs;
+	int n = scandir("/bin", &programs, is_ours, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		const char *name = programs[i]->d_name;
+
+		snprintf(suite, sizeof(suite), "%s", option("ptwalk.filter", "*"));
+		cases = strchr(suite, '.');
+		if (cases)
+			*cases++ = '\0';
+		if (fnmatch(suite, name, 0))
+			continue;
+		if (!fork()) {
+			snprintf(path, sizeof(path), PROGRAM_RESULTS "/%s", name);
+			if (!freopen(path, "w", stdout))
+				_exit(127);
+			snprintf(path, sizeof(path), "/bin/%s", name);
+			execl(path, name, cases ?: "*", module_params(name), NULL);
+			_exit(127);
+		}
+		wait(NULL);	/* what is missing in the results is seen there */
+	}
+}
+
 /* The child: may get stuck in the kernel, so PID 1 stays out of here. */
 static bool run_tests_here(void)
 {
@@ -384,7 +423,11 @@ static bool run_tests_here(void)
 	if (!access(path, X_OK))
 		return run_program(run, path);
 	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
-	return load_module(module, selftest("badmodule") ? "/init" : path);
+	if (!load_module(module, selftest("badmodule") ? "/init" : path))
+		return false;
+	if (!strcmp(run, "kunit"))
+		run_suites();
+	return true;
 }
 
 static bool may_hang(const char *name, char state)
@@ -454,12 +497,11 @@ static void count_result(const char *line)
 	skipped += !bad && strstr(line, " # SKIP");
 }
 
-static void copy_suite(const char *suite)
+static void copy_suite(const char *path)
 {
-	char path[600], line[1024];
+	char line[1024];
 	FILE *f;
 
-	snprintf(path, sizeof(path), KUNIT_DIR "/%s/results", suite);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
 		if (selftest("short") && strstr(line, "ok 1 "))
@@ -471,20 +513,23 @@ static void copy_suite(const char *suite)
 		fclose(f);
 }
 
-static int is_ours(const struct dirent *d)
-{
-	return !strncmp(d->d_name, "ptwalk_", 7);
-}
-
 static void copy_results(void)
 {
-	struct dirent **suites;
+	struct dirent **suites, **programs;
 	int n = scandir(KUNIT_DIR, &suites, is_ours, alphasort);
+	int m = scandir(PROGRAM_RESULTS, &programs, is_ours, alphasort);
+	char path[600];
 
 	read_kmsg();
-	verdict("plan: suites=%d\n", suites_planned);
-	for (int i = 0; i < n; i++)
-		copy_suite(suites[i]->d_name);
+	verdict("plan: suites=%d\n", suites_planned + (m > 0 ? m : 0));
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), KUNIT_DIR "/%s/results", suites[i]->d_name);
+		copy_suite(path);
+	}
+	for (int i = 0; i < m; i++) {
+		snprintf(path, sizeof(path), PROGRAM_RESULTS "/%s", programs[i]->d_name);
+		copy_suite(path);
+	}
 }
 
 /* ---------------------------------------------------------------- the end */
