@@ -8,7 +8,7 @@
  *   ptwalk.verdict=TTY	where to report; the console if there is none
  *   ptwalk.timeout=N	give up on tests that still run after N seconds
  *   ptwalk.run=NAME	loads /lib/ptwalk/ptwalk_NAME.ko (default: kunit), or
- *			runs /bin/NAME; "none" only boots
+ *			runs /bin/NAME, or both, in this order; "none" only boots
  *   ptwalk.filter=GLOB	only these cases: suite glob, or suite.case
  *   ptwalk.selftest=X	misbehave, to test the harness: hang, stuck, panic,
  *			silent, short, badmodule, warn
@@ -362,6 +362,7 @@ static bool run_program(const char *name, const char *path)
 	pid_t pid = fork();
 
 	if (!pid) {
+		dup2(verdict_fd, STDOUT_FILENO);
 		execl(path, name, NULL);
 		_exit(127);
 	}
@@ -411,23 +412,24 @@ static void run_suites(void)
 static bool run_tests_here(void)
 {
 	const char *run = option("ptwalk.run", "kunit");
-	char module[300], path[600];
+	char module[300], path[600], program[600];
+	bool has_program;
 
 	snprintf(module, sizeof(module), "ptwalk_%s", run);
-	snprintf(path, sizeof(path), "/bin/%s", run);
+	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
+	snprintf(program, sizeof(program), "/bin/%s", run);
+	has_program = !access(program, X_OK);
 	if (selftest("stuck"))
 		for (;;)
 			pause();
 	if (!strcmp(run, "none"))
 		return true;
-	if (!access(path, X_OK))
-		return run_program(run, path);
-	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
-	if (!load_module(module, selftest("badmodule") ? "/init" : path))
+	if ((!has_program || !access(path, R_OK)) &&
+	    !load_module(module, selftest("badmodule") ? "/init" : path))
 		return false;
 	if (!strcmp(run, "kunit"))
 		run_suites();
-	return true;
+	return !has_program || run_program(run, program);
 }
 
 static bool may_hang(const char *name, char state)
