@@ -11,6 +11,14 @@ guests() {
 	done
 }
 
+# more_guests [ARCH...]: those that run a part of the tests, with the series
+more_guests() {
+	local a m
+	for a; do
+		( load_arch "$a" && for m in ${MORE_MMUS-}; do echo "$a $m"; done )
+	done
+}
+
 run_dir() { ( load_arch "$1"; MMU=$2 FLAVOR=$3; printf '%s/run/%s\n' "$BUILD" "$(run_key)" ); }
 
 # The tests decide; a boot only fails if there is nothing to decide on.

@@ -82,9 +82,9 @@ check_flavor() {
 check_mmu() {
 	MMU=${1-$MMU}
 	: "${MMU:=${MMUS%% *}}"
-	case " $MMUS " in
+	case " $MMUS ${MORE_MMUS-} " in
 	*" $MMU "*) ;;
-	*) die "unknown MMU '$MMU' for ARCH=$ARCH" "use MMU= one of: $MMUS" ;;
+	*) die "unknown MMU '$MMU' for ARCH=$ARCH" "use MMU= one of: $MMUS${MORE_MMUS:+ $MORE_MMUS}" ;;
 	esac
 }
 
