@@ -5,7 +5,6 @@
  * where the hypervisor offers nested HV (pseries).
  */
 #define _GNU_SOURCE
-#define _GNU_SOURCE
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,14 +22,15 @@
 
 /*
  * r14: address of the first word, r15: number of pages, r16: stride, r17: last
- * pass; r18: address of the word, r19: its tag in the last pass.
+ * pass; r18: address of the word, r19: its tag in the last pass, r21: pages left
+ * (a hypervisor call may clobber CTR).
  */
 asm(".pushsection .rodata\n"
     ".globl guest_code, guest_code_end\n"
     ".balign 4\n"
     "guest_code:\n"
     "	mr	18, 14\n"
-    "	mtctr	15\n"
+    "	mr	21, 15\n"
     "	addis	19, 17, 0x10\n"
     "1:	lwz	20, 0(18)\n"
     "	cmplw	20, 19\n"
@@ -45,7 +45,8 @@ asm(".pushsection .rodata\n"
     "	stw	20, 0(18)\n"
     "	add	18, 18, 16\n"
     "	addis	19, 19, 0x10\n"
-    "	bdnz	1b\n"
+    "	addic.	21, 21, -1\n"
+    "	bne	1b\n"
     "	addi	17, 17, 1\n"
     "	li	3, 0\n"
     "	ori	3, 3, " TEXT(HCALL_PASS) "\n"
@@ -88,14 +89,20 @@ int arch_one_cpu(void)
 	return cpuinfo_says("platform", "pSeries");
 }
 
-int arch_init_vm(int vm)
+/* Radix, or the hashed page table, which only a bare-metal KVM has */
+int arch_switch_tables(int vm, bool other)
 {
 	struct kvm_ppc_mmuv3_cfg radix = {
 		.flags = KVM_PPC_MMUV3_RADIX,
 		.process_table = PATB_GR,
-	};
+	}, hpt = { 0 };
 
-	return ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &radix);
+	return ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, other ? &hpt : &radix);
+}
+
+int arch_init_vm(int vm)
+{
+	return arch_switch_tables(vm, false);
 }
 
 int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop)

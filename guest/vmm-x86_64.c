@@ -3,6 +3,7 @@
  * ptwalk_kvm on x86: a guest in 32-bit protected mode without paging, so that
  * only the nested tables translate.
  */
+#include <errno.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 
@@ -54,6 +55,13 @@ const char *arch_lacks(int kvm)
 int arch_one_cpu(void)
 {
 	return 0;
+}
+
+int arch_switch_tables(int vm, bool other)
+{
+	(void)vm;
+	errno = EOPNOTSUPP;
+	return other ? -1 : 0;
 }
 
 int arch_init_vm(int vm)

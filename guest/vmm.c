@@ -6,7 +6,7 @@
  * the host collapse, split, zap, migrate or write-protect that memory; what
  * the guest stored must be what guest and host read.
  *
- *   ptwalk_kvm [CASE-GLOB [SECONDS]]		KTAP on stdout
+ *   ptwalk_kvm [CASE-GLOB [seconds=N]]		KTAP on stdout; N for each case
  *
  * The guest is described in vmm.h.
  */
@@ -43,6 +43,7 @@ enum {
 	CHUNKS = 4,
 	SIZE = CHUNKS * CHUNK,
 	MEMORY_SLOT = 1,
+	LONG_SLOT = 2,
 	STUCK_SECONDS = 20,	/* without a pass of each vCPU */
 	BITS = 8 * sizeof(long),
 };
@@ -50,10 +51,15 @@ enum {
 /* Where the memory is in the host: a multiple of CHUNK, as in the guest */
 #define MEMORY_HVA	0x200000000000UL
 
+/* Memory that nobody touches, and whose dirty log takes long to read */
+#define LONG_GPA	0x40000000UL
+#define LONG_SIZE	0x40000000UL
+
 enum flags {
 	ZAPS		= 1 << 0,	/* the guest may read zero */
 	PROTECTS	= 1 << 1,	/* KVM_RUN may be refused */
 	LOGS		= 1 << 2,	/* the dirty log is on */
+	IDLE		= 1 << 3,	/* no vCPU runs */
 };
 
 struct storm {
@@ -75,7 +81,7 @@ struct kvm_case {
 static struct {
 	const struct kvm_case *test;
 	int fd;
-	char *code, *memory, *copy;
+	char *code, *memory, *copy, *unused;
 	struct vcpu vcpu[VCPUS];
 	pthread_t thread[VCPUS];
 	atomic_uint passes[VCPUS], zeros, refused;
@@ -85,8 +91,9 @@ static struct {
 } vm;
 
 static int kvm_fd;
+static bool huge_pages;
 static size_t page_size, pages, run_size;
-static double seconds_per_case = 4;
+static double seconds_per_case = 2;
 static unsigned int seed = 1;
 
 /* ------------------------------------------------------------------ common */
@@ -256,7 +263,8 @@ static bool run_once(struct vcpu *vcpu)
 		mismatch(vcpu->id, &m);
 		return !vm.failed;
 	default:
-		fail("vCPU %d is lost: exit reason %u", vcpu->id, vcpu->run->exit_reason);
+		fail("vCPU %d is lost: exit reason %u (MMIO at %#llx, if it is 6)", vcpu->id,
+		     vcpu->run->exit_reason, (unsigned long long)vcpu->run->mmio.phys_addr);
 		return false;
 	}
 }
@@ -275,7 +283,7 @@ static bool wait_passes(unsigned int more)
 	double until = now() + STUCK_SECONDS;
 
 	read_passes(from);
-	for (int v = 0; v < VCPUS; v++) {
+	for (unsigned int v = 0; v < vm.vcpus; v++) {
 		while (vm.passes[v] - from[v] < more && !vm.failed) {
 			if (now() > until)
 				fail("vCPU %d has not ended pass %u for %d s", v,
@@ -411,14 +419,19 @@ static void copy_on_write(struct storm *storm)
 	wait_passes(1);
 }
 
-static int set_memory(unsigned int flags)
+static int set_slot(int slot, unsigned int flags, unsigned long gpa, char *memory, size_t size)
 {
 	struct kvm_userspace_memory_region region = {
-		.slot = MEMORY_SLOT, .flags = flags, .guest_phys_addr = MEMORY_GPA,
-		.memory_size = SIZE, .userspace_addr = (uintptr_t)vm.memory,
+		.slot = slot, .flags = flags, .guest_phys_addr = gpa,
+		.memory_size = size, .userspace_addr = (uintptr_t)memory,
 	};
 
 	return ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static int set_memory(unsigned int flags)
+{
+	return set_slot(MEMORY_SLOT, flags, MEMORY_GPA, vm.memory, SIZE);
 }
 
 /* Huge mappings in the guest's tables come and go. */
@@ -441,6 +454,26 @@ static void copy_dirty_pages(struct storm *storm)
 			memcpy(vm.copy + page * page_size, vm.memory + page * page_size,
 			       page_size);
 	usleep(draw(storm, 5000));
+}
+
+/* A guest that reboots: its tables become those of the other kind, and back. */
+static void switch_tables(struct storm *storm)
+{
+	count(storm, "table switches", !arch_switch_tables(vm.fd, true) &&
+				       !arch_switch_tables(vm.fd, false));
+}
+
+/* Looks up each page of a large slot in tables that are about to go */
+static void read_long_log(struct storm *storm)
+{
+	static unsigned long bitmap[LONG_SIZE / 4096 / BITS];
+	struct kvm_dirty_log log = { .slot = LONG_SLOT, .dirty_bitmap = bitmap };
+
+	count(storm, "long log reads", !ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log));
+	for (size_t i = 0; i < ARRAY_SIZE(bitmap); i++)
+		if (bitmap[i])
+			fail("a page that nobody touched is dirty: %#lx",
+			     LONG_GPA + i * BITS * page_size);
 }
 
 static void check_while_running(struct storm *storm)
@@ -466,8 +499,8 @@ static void *run_storm(void *arg)
 
 static char *map(char *at, size_t size)
 {
-	char *p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
-		       (at ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED_NOREPLACE : 0);
+	char *p = mmap(at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -491,23 +524,23 @@ static bool create_vcpu(int v)
 
 static bool create_vm(void)
 {
-	struct kvm_userspace_memory_region code = {
-		.guest_phys_addr = CODE_GPA, .memory_size = CODE_SIZE,
-	};
 	unsigned int flags = vm.test->flags & LOGS ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 
 	vm.code = map(NULL, CODE_SIZE);
 	vm.memory = map((char *)MEMORY_HVA, SIZE);
 	vm.copy = map(NULL, SIZE);
+	vm.unused = map(NULL, LONG_SIZE);
 	vm.fd = ioctl(kvm_fd, KVM_CREATE_VM, arch_vm_type());
-	if (!vm.code || !vm.memory || !vm.copy || vm.fd < 0 || arch_init_vm(vm.fd))
+	if (!vm.code || !vm.memory || !vm.copy || !vm.unused || vm.fd < 0 || arch_init_vm(vm.fd))
 		return false;
 	memcpy(vm.code + CODE_ENTRY, guest_code, guest_code_end - guest_code);
 	fill(vm.memory);
-	code.userspace_addr = (uintptr_t)vm.code;
-	if (ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &code) || set_memory(flags))
+	if (set_slot(0, 0, CODE_GPA, vm.code, CODE_SIZE) || set_memory(flags) ||
+	    set_slot(LONG_SLOT, flags, LONG_GPA, vm.unused, LONG_SIZE))
 		return false;
 	memcpy(vm.copy, vm.memory, SIZE);
+	if (vm.test->flags & IDLE)
+		return true;
 	for (int v = 0; v < VCPUS; v++)
 		if (!create_vcpu(v))
 			return false;
@@ -529,6 +562,8 @@ static void destroy_vm(void)
 		munmap(vm.code, CODE_SIZE);
 	if (vm.copy)
 		munmap(vm.copy, SIZE);
+	if (vm.unused)
+		munmap(vm.unused, LONG_SIZE);
 }
 
 /* ------------------------------------------------------------------- cases */
@@ -545,27 +580,38 @@ static const struct kvm_case cases[] = {
 	{ "dirty_log_and_collapse", LOGS, { copy_dirty_pages, collapse, split_page } },
 	{ "dirty_log_and_migration", LOGS, { copy_dirty_pages, migrate, collapse, split_page } },
 	{ "dirty_log_switched", ZAPS, { switch_dirty_log, zap, collapse, split_page } },
+	{ "dirty_log_while_tables_go", LOGS | IDLE, { read_long_log, switch_tables } },
 	{ "everything", ZAPS, { switch_dirty_log, zap, collapse, migrate, split_page } },
 };
+
+/* On a slow machine a storm may need longer to do anything. */
+static bool all_had_a_turn(const struct storm *storms, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!storms[i].done && !storms[i].error)
+			return false;
+	return true;
+}
 
 static void run_guest(struct storm *storms, int n)
 {
 	double until = now() + seconds_per_case;
-	int v;
+	unsigned int v;
 
-	for (v = 0; v < VCPUS; v++)
+	for (v = 0; v < vm.vcpus; v++)
 		pthread_create(&vm.thread[v], NULL, run_vcpu, &vm.vcpu[v]);
 	for (int i = 0; i < n; i++) {
 		storms[i].random = seed + i;
 		pthread_create(&storms[i].thread, NULL, run_storm, &storms[i]);
 	}
-	while (now() < until && wait_passes(1))
+	while ((now() < until ||
+		(now() < until + STUCK_SECONDS && !all_had_a_turn(storms, n))) && wait_passes(1))
 		usleep(10000);
 	vm.stop_storms = true;
 	for (int i = 0; i < n; i++)
 		pthread_join(storms[i].thread, NULL);
 	vm.stop_vcpus = true;
-	for (v = 0; v < VCPUS; v++) {
+	for (v = 0; v < vm.vcpus; v++) {
 		while (vm.failed && pthread_tryjoin_np(vm.thread[v], NULL)) {
 			vm.vcpu[v].run->immediate_exit = 1;
 			pthread_kill(vm.thread[v], SIGUSR1);
@@ -596,29 +642,41 @@ static void judge_storm(const struct storm *storm, char *reason, size_t size)
 		fail("no %s in %g s", storm->what ?: "turn for a thread", seconds_per_case);
 }
 
+/* The storms of a case that this machine can have; their number */
+static int choose_storms(const struct kvm_case *test, struct storm *storms)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(test->storms) && test->storms[i]; i++) {
+		void (*once)(struct storm *storm) = test->storms[i];
+
+		if (huge_pages || (once != collapse && once != split_pmd && once != split_page))
+			storms[n++].once = once;
+	}
+	return n;
+}
+
 /* "" if the case is done, otherwise why it is skipped */
 static const char *run_case(const struct kvm_case *test)
 {
 	static char reason[128];
-	struct storm storms[ARRAY_SIZE(test->storms) + 1] = { 0 };
-	int n = 0;
+	struct storm storms[ARRAY_SIZE(test->storms) + 1] = { 0 }, last = { 0 };
+	int n = choose_storms(test, storms);
 
 	memset(&vm, 0, sizeof(vm));
 	vm.test = test;
 	reason[0] = '\0';
+	if (!n && test->storms[0])
+		return "no huge pages";
 	if (!create_vm()) {
 		fail("cannot create the guest: %s", strerror(errno));
 		destroy_vm();
 		return reason;
 	}
-	while (n < (int)ARRAY_SIZE(test->storms) && test->storms[n]) {
-		storms[n].once = test->storms[n];
-		n++;
-	}
 	storms[n++].once = check_while_running;
 	run_guest(storms, n);
 	if (test->flags & LOGS && !vm.failed) {
-		copy_dirty_pages(&storms[0]);
+		copy_dirty_pages(&last);
 		check_memory(vm.copy, "the copy by the dirty log");
 	}
 	check_memory(vm.memory, "the host's memory");
@@ -627,6 +685,19 @@ static const char *run_case(const struct kvm_case *test)
 		judge_storm(&storms[i], reason, sizeof(reason));
 	destroy_vm();
 	return reason;
+}
+
+static bool can_collapse(void)
+{
+	char *p = map((char *)MEMORY_HVA, CHUNK);
+	bool can;
+
+	if (!p)
+		return false;
+	memset(p, 1, CHUNK);
+	can = !madvise(p, CHUNK, MADV_COLLAPSE) || errno != EINVAL;
+	munmap(p, CHUNK);
+	return can;
 }
 
 static const char *setup(void)
@@ -642,6 +713,7 @@ static const char *setup(void)
 	run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	page_size = sysconf(_SC_PAGESIZE);
 	pages = SIZE / page_size;
+	huge_pages = can_collapse();
 	if (arch_one_cpu()) {
 		CPU_ZERO(&one);
 		CPU_SET(sched_getcpu(), &one);
@@ -661,8 +733,8 @@ int main(int argc, char **argv)
 	struct sigaction sa = { .sa_handler = wake };
 	int n = 0, failed = 0;
 
-	if (argc > 2 && *argv[2])
-		seconds_per_case = atof(argv[2]);
+	if (argc > 2)
+		sscanf(argv[2], "seconds=%lf", &seconds_per_case);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigaction(SIGUSR1, &sa, NULL);
 	skip = setup();

@@ -11,6 +11,7 @@
 #define GUEST_VMM_H
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Physical addresses of the guest */
@@ -80,6 +81,15 @@ int arch_one_cpu(void);
  * Return: 0, or -1 with errno.
  */
 int arch_init_vm(int vm);
+
+/**
+ * arch_switch_tables() - have KVM replace the tables of a VM
+ * @vm: file descriptor of the VM, no vCPU of which runs
+ * @other: to those of the other kind of MMU, or back
+ *
+ * Return: 0, or -1 with errno where there is but one kind.
+ */
+int arch_switch_tables(int vm, bool other);
 
 /**
  * arch_init_vcpu() - put a vCPU before the first instruction of its loop
