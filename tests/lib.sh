@@ -73,6 +73,7 @@ fake_series() {
 	git add mm/new.c
 	git commit -q -a -m 'mm/memory: count in words too, with a subject that is longer than one line' -m Body.
 	sed -i 's/^line 50 of gup/line fifty of gup/' mm/gup.c
+	echo "# at the top" >>Kbuild
 	git commit -q -a -m 'mm/gup: count further'
 	git format-patch -q -o "$1" --zero-commit --no-signature --stat=75 --numbered \
 		--diff-algorithm=histogram --abbrev=12 source..HEAD )
