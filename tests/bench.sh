@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Tests of scripts/bench-report: what it takes for worse.
+
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+# point KERNEL VALUE...: what the benchmark "fork" measured there
+point() {
+	local kernel=$1 v i=0
+	shift
+	mkdir -p "$T/points"
+	for v; do i=$((i + 1)); echo "x86,$kernel,8,fork,8,$v,ns,$i"; done >"$T/points/x86-$kernel-8-fork.csv"
+}
+
+report() { "$top/scripts/bench-report" "$T" >"$T/out" 2>&1; }
+
+test_same_is_not_worse() {
+	point base 1000 1000 1000
+	point patched 1009 1009 1009
+	report || fail "0.9 % more was not accepted"
+	[ ! -s "$T/slower.txt" ] || fail "slower.txt is not empty"
+}
+
+test_two_percent_are_worse() {
+	point base 1000 1000 1000
+	point patched 1020 1020 1020
+	if report; then fail "2 % more was accepted"; fi
+	grep -q 'x86 fork 8 ns +2.0% unexplained' "$T/out" || fail "it does not say what is worse"
+}
+
+test_scatter_is_not_worse() {
+	point base 1000 1000 1000 1200 1200
+	point patched 1000 1000 1200 1200 1200
+	report || fail "the same least value was not accepted"
+}
+
+test_scatter_hides_nothing() {
+	point base 1000 1000 1000 1200 1200
+	point patched 1050 1050 1050 1200 1200
+	if report; then fail "a least value 5 % higher was accepted"; fi
+}
+
+test_no_measurements() {
+	if report; then fail "no measurements were accepted"; fi
+	grep -q 'no measurements' "$T/out" || fail "it does not say that there are none"
+}
+
+run_tests
