@@ -2,12 +2,14 @@
 # A front for scripts/, where everything is done.  "make help" lists it.
 
 VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL QEMU_ARGS \
-	DURATION KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES QUICK CONFIGS SUBLEVELS
+	DURATION KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES QUICK CONFIGS \
+	SUBLEVELS BENCH SMPS
 export $(foreach v,$(VARS),$(if $($(v)),$(v)))
 
 help:
 	@scripts/help
-run check sublevels deps fetch tree kernel module boot apply series table bisect mutants variants models static walk-code walk-cost:
+run check sublevels deps fetch tree kernel module boot apply series table bisect \
+mutants variants models static walk-code walk-cost bench:
 	@scripts/$(or $(script-$@),$@)
 print-image:
 	@scripts/build --print-image
