@@ -434,3 +434,48 @@ void ptwalk_expect_tables(struct kunit *test, long before)
 	KUNIT_EXPECT_EQ_MSG(test, ptwalk_tables(), before,
 			    "page tables were leaked or freed twice");
 }
+
+static struct page *page_of_table(unsigned long addr, unsigned long step)
+{
+	if (step == PUD_SIZE)
+		return virt_to_page(ptwalk_pmd_offset(current->mm, addr));
+	return virt_to_page(ptwalk_table(current->mm, addr));
+}
+
+/**
+ * ptwalk_fill_page() - fill a page with page tables, and watch it
+ * @test: the case
+ * @base: address, nothing may be mapped there yet
+ * @step: PMD_SIZE for PTE tables, PUD_SIZE for PMD tables
+ * @max: how many tables suffice, at most
+ *
+ * Touches a page in table after table, until a page of tables was begun and
+ * used up.  Nothing else has a table in it then, nor is a spare one left.
+ *
+ * Return: what the tables of that page map.
+ */
+struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
+					 unsigned long step, int max)
+{
+	struct ptwalk_full_page full = { .step = step };
+	struct page *page, *last = NULL;
+	unsigned long addr = base;
+	int i;
+
+	ptwalk_map(test, base, max * step);
+	ptwalk_no_huge(test, base, max * step);
+	for (i = 0; i < max; i++, addr += step, last = page) {
+		ptwalk_fill(test, addr, PAGE_SIZE, 1);
+		page = page_of_table(addr, step);
+		if (last && page != last && full.nr)
+			break;
+		if (last && page != last)
+			full.addr = addr;
+		if (full.addr)
+			full.nr++;
+	}
+	KUNIT_ASSERT_LT_MSG(test, i, max, "no page was filled with tables");
+	page = page_of_table(full.addr, step);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(page));
+	return full;
+}

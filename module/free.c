@@ -19,9 +19,8 @@
 #define NR_ROUNDS	16
 #define NR_UPPER	4
 
-/* Where pages are filled with tables; a page of powerpc holds up to 256. */
+/* Where pages are filled with tables. */
 #define FULL_BASE	(PTWALK_BASE + (NR_TABLES + 1) * PMD_SIZE)
-#define FULL_TABLES	520
 #define FULL_UPPER	34
 
 /* Where the series frees by RCU when there is no batch. */
@@ -142,58 +141,9 @@ static struct mm_struct *prepare_fallback(struct kunit *test,
 	return mm;
 }
 
-/**
- * struct full_page - tables that fill a page, watched
- * @addr: what the first one maps
- * @step: how much one of them maps
- * @nr: how many they are; 1 where a table is a page
- */
-struct full_page {
-	unsigned long addr;
-	unsigned long step;
-	int nr;
-};
-
-static struct page *page_of_table(unsigned long addr, unsigned long step)
+static struct ptwalk_full_page fill_pte_page(struct kunit *test)
 {
-	if (step == PUD_SIZE)
-		return virt_to_page(ptwalk_pmd_offset(current->mm, addr));
-	return virt_to_page(ptwalk_table(current->mm, addr));
-}
-
-/*
- * Touches a page in table after table, until a page of tables was begun and
- * used up.  Nothing else has a table in it then, nor is a spare one left.
- */
-static struct full_page fill_page(struct kunit *test, unsigned long base,
-				  unsigned long step, int max)
-{
-	struct full_page full = { .step = step };
-	struct page *page, *last = NULL;
-	unsigned long addr = base;
-	int i;
-
-	ptwalk_map(test, base, max * step);
-	ptwalk_no_huge(test, base, max * step);
-	for (i = 0; i < max; i++, addr += step, last = page) {
-		ptwalk_fill(test, addr, PAGE_SIZE, 1);
-		page = page_of_table(addr, step);
-		if (last && page != last && full.nr)
-			break;
-		if (last && page != last)
-			full.addr = addr;
-		if (full.addr)
-			full.nr++;
-	}
-	KUNIT_ASSERT_LT_MSG(test, i, max, "no page was filled with tables");
-	page = page_of_table(full.addr, step);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(page));
-	return full;
-}
-
-static struct full_page fill_pte_page(struct kunit *test)
-{
-	return fill_page(test, FULL_BASE, PMD_SIZE, FULL_TABLES);
+	return ptwalk_fill_page(test, FULL_BASE, PMD_SIZE, PTWALK_FULL_TABLES);
 }
 
 /* Broken: under memory pressure each exit and munmap stalls every CPU. */
@@ -221,7 +171,7 @@ static struct ptwalk_hold *free_under_walker(struct kunit *test,
 					     struct freeing *how,
 					     enum ptwalk_hold_mode mode)
 {
-	struct full_page full = fill_pte_page(test);
+	struct ptwalk_full_page full = fill_pte_page(test);
 	unsigned long last = full.addr + (full.nr - 1) * full.step;
 	struct ptwalk_hold *hold;
 	unsigned long addr;
@@ -384,7 +334,7 @@ static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 
 /* Unmaps what a page full of tables maps, the last part under a walker. */
 static struct ptwalk_hold *munmap_under_walker(struct kunit *test,
-					       const struct full_page *full,
+					       const struct ptwalk_full_page *full,
 					       enum ptwalk_hold_mode mode)
 {
 	unsigned long len = (full->nr - 1) * full->step;
@@ -401,13 +351,13 @@ static struct ptwalk_hold *munmap_under_walker(struct kunit *test,
 static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 {
 	struct ptwalk_hold *hold;
-	struct full_page full;
+	struct ptwalk_full_page full;
 
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, NO_FALLBACK);
 	ptwalk_mm_enter(test);
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
-	full = fill_page(test, PTWALK_BASE, PUD_SIZE, FULL_UPPER);
+	full = ptwalk_fill_page(test, PTWALK_BASE, PUD_SIZE, FULL_UPPER);
 	ptwalk_fail_arm();
 	hold = munmap_under_walker(test, &full, PTWALK_HOLD_RCU);
 	ptwalk_fail_disarm();
@@ -452,7 +402,7 @@ static void batch_broadcasts_nothing(struct kunit *test)
 static void expect_munmap_outlived(struct kunit *test,
 				   enum ptwalk_hold_mode mode)
 {
-	struct full_page full;
+	struct ptwalk_full_page full;
 
 	ptwalk_mm_enter(test);
 	full = fill_pte_page(test);

@@ -157,6 +157,24 @@ long ptwalk_tables(void);
 void ptwalk_expect_tables(struct kunit *test, long before);
 
 /**
+ * struct ptwalk_full_page - tables that fill a page, watched
+ * @addr: what the first one maps
+ * @step: how much one of them maps
+ * @nr: how many they are; 1 where a table is a page
+ */
+struct ptwalk_full_page {
+	unsigned long addr;
+	unsigned long step;
+	int nr;
+};
+
+/* Enough PTE tables to fill a page; one of powerpc holds up to 256. */
+#define PTWALK_FULL_TABLES	520
+
+struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
+					 unsigned long step, int max);
+
+/**
  * ptwalk_tag() - what is written in each page
  * @addr: user address of the page
  * @gen: generation of the mapping

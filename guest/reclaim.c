@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What system calls do to page tables while another thread gives memory back
+ * with MADV_DONTNEED, which frees the tables that it empties: fork, mremap,
+ * userfaultfd.  A suite of its own, as a module cannot call them.
+ *
+ *   ptwalk_reclaim_user [CASE-GLOB [SECONDS]]		KTAP on stdout
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef UFFDIO_MOVE
+struct uffdio_move {
+	uint64_t dst, src, len, mode;
+	int64_t move;
+};
+#define UFFDIO_MOVE		_IOWR(UFFDIO, 0x05, struct uffdio_move)
+#define UFFD_FEATURE_MOVE	(1 << 16)
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED	24
+#endif
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret	447	/* ENOSYS where there is none */
+#endif
+#define PM_UFFD_WP		(1ULL << 57)
+
+#define NR_TABLES	4
+#define SPAN		(16UL << 20)	/* what a table of any MMU maps, or more */
+#define LEN		(NR_TABLES * SPAN)
+#define BASE		((char *)(1UL << 42))	/* far from the heap */
+#define OTHER		(BASE + 4 * LEN)
+
+static size_t page_size;
+static double seconds = 3;
+static char why[200];
+static bool skip;
+
+/* What the other thread gives back, until it is told to stop. */
+static struct {
+	char *addr;
+	size_t len;
+	unsigned long seq;	/* odd while in madvise() */
+	unsigned long rounds;
+	bool stop;
+	pthread_t thread;
+} giver;
+
+__attribute__((format(printf, 1, 2)))
+static void failed(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!*why)
+		vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+}
+
+__attribute__((format(printf, 1, 2)))
+static void skipped(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	skip = true;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* A line of /proc/self/status, in kB. */
+static long status_kb(const char *name)
+{
+	size_t len = strlen(name);
+	char line[200];
+	long kb = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ':')
+			kb = atol(line + len + 1);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static char *map(char *addr, size_t len, int flags, int fd)
+{
+	char *p = mmap(addr, len, PROT_READ | PROT_WRITE,
+		       flags | MAP_FIXED | MAP_NORESERVE, fd, 0);
+
+	if (p == MAP_FAILED) {
+		failed("mmap: %m");
+		return NULL;
+	}
+	madvise(p, len, MADV_NOHUGEPAGE);
+	return p;
+}
+
+static char *map_anon(char *addr, size_t len)
+{
+	return map(addr, len, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static void *give_back(void *unused)
+{
+	while (!__atomic_load_n(&giver.stop, __ATOMIC_RELAXED)) {
+		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
+		madvise(giver.addr, giver.len, MADV_DONTNEED);
+		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
+		giver.rounds++;
+		if (giver.rounds % 16 == 0)
+			usleep(1);	/* let others be sure of something */
+	}
+	return unused;
+}
+
+static void start_giving(char *addr, size_t len)
+{
+	giver.addr = addr;
+	giver.len = len;
+	giver.rounds = 0;
+	giver.stop = false;
+	pthread_create(&giver.thread, NULL, give_back, NULL);
+}
+
+static void stop_giving(void)
+{
+	__atomic_store_n(&giver.stop, true, __ATOMIC_RELAXED);
+	pthread_join(giver.thread, NULL);
+}
+
+static unsigned long giver_seq(void)
+{
+	return __atomic_load_n(&giver.seq, __ATOMIC_SEQ_CST);
+}
+
+/* Whether nothing was given back since giver_seq() returned @seq. */
+static bool quiet_since(unsigned long seq)
+{
+	return !(seq & 1) && giver_seq() == seq;
+}
+
+/* Nothing may be left of memory that was given back, with nobody using it. */
+static void expect_no_memory_left(char *addr, size_t len, long before)
+{
+	madvise(addr, len, MADV_DONTNEED);
+	munmap(addr, len);
+	/* Stacks and buffers of this program come and go. */
+	if (status_kb("RssAnon") > before + 512)
+		failed("%ld kB of pages are left that nothing maps",
+		       status_kb("RssAnon") - before);
+}
+
+static uint64_t *word(char *addr, int i)
+{
+	return (uint64_t *)(addr + i * (SPAN / 4));
+}
+
+/* Broken: a child sees memory that is not its parent's. */
+static void fork_versus_dontneed(void)
+{
+	double end = now() + seconds;
+	char *mem = map_anon(BASE, 2 * LEN);
+	unsigned long forks = 0;
+	int status = 0;
+	pid_t child;
+
+	if (!mem)
+		return;
+	/* The second half is not given back. */
+	for (int i = 0; i < NR_TABLES * 8; i++)
+		*word(mem, i) = i + 1;
+	start_giving(mem, LEN);
+	while (now() < end && !status) {
+		for (int i = 0; i < NR_TABLES * 4; i++)
+			*word(mem, i) = i + 1;
+		child = fork();
+		if (!child) {
+			for (int i = 0; i < NR_TABLES * 8; i++) {
+				uint64_t value = *word(mem, i);
+
+				if (value != i + 1UL && (value || i >= NR_TABLES * 4))
+					_exit(1);
+			}
+			madvise(mem, LEN, MADV_DONTNEED);
+			_exit(*word(mem, 0) != 0);
+		}
+		waitpid(child, &status, 0);
+		forks++;
+	}
+	stop_giving();
+	printf("    # fork_versus_dontneed: %lu forks, %lu times given back\n",
+	       forks, giver.rounds);
+	if (status)
+		failed("child saw wrong memory (status %#x)", status);
+	munmap(mem, 2 * LEN);
+}
+
+/* Broken: mremap moves pages into a table that is gone. */
+static void mremap_versus_dontneed(void)
+{
+	long before = status_kb("RssAnon");
+	double end = now() + seconds;
+	unsigned long moves = 0;
+	/* Not by whole tables, and the second half is not given back. */
+	char *from = BASE + page_size, *to = OTHER, *mem, *next;
+
+	mem = map_anon(from, 2 * LEN);
+	if (!mem)
+		return;
+	for (int i = 0; i < NR_TABLES * 8; i++)
+		*word(mem, i) = i + 1;
+	start_giving(OTHER, LEN);
+	while (now() < end && !*why) {
+		next = mem == from ? to : from;
+		if (mremap(mem, 2 * LEN, 2 * LEN, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   next) != next) {
+			failed("mremap: %m");
+			break;
+		}
+		mem = next;
+		for (int i = 0; i < NR_TABLES * 8; i++) {
+			uint64_t value = *word(mem, i);
+
+			if (value != i + 1UL && (value || i >= NR_TABLES * 4))
+				failed("word %d is %llu", i, (unsigned long long)value);
+			*word(mem, i) = i + 1;
+		}
+		moves++;
+	}
+	stop_giving();
+	printf("    # mremap_versus_dontneed: %lu moves, %lu times given back\n",
+	       moves, giver.rounds);
+	expect_no_memory_left(mem, 2 * LEN, before);
+}
+
+static int open_uffd(uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
+		skipped("userfaultfd with features %#llx: %s",
+			(unsigned long long)features, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool register_uffd(int fd, char *addr, size_t len, uint64_t mode)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)addr, len },
+		.mode = mode,
+	};
+
+	if (!ioctl(fd, UFFDIO_REGISTER, &reg))
+		return true;
+	skipped("UFFDIO_REGISTER: %s", strerror(errno));
+	return false;
+}
+
+/* A read through the page tables, which does not fault anything in. */
+static bool is_present(int pagemap, char *addr)
+{
+	uint64_t entry = 0;
+
+	if (pread(pagemap, &entry, 8, (uintptr_t)addr / page_size * 8) != 8)
+		failed("pagemap: %m");
+	return entry >> 63;
+}
+
+/* Broken: a page that was moved is lost with a table that is gone. */
+static void uffd_move_versus_dontneed(void)
+{
+	long before = status_kb("RssAnon");
+	double end = now() + seconds;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long moves = 0, again = 0, lost = 0, seq;
+	int fd = open_uffd(UFFD_FEATURE_MOVE);
+	char *src, *dst;
+
+	if (fd < 0)
+		return;
+	src = map_anon(OTHER, LEN);
+	dst = map_anon(BASE, LEN);
+	if (!src || !dst || !register_uffd(fd, dst, LEN, UFFDIO_REGISTER_MODE_MISSING))
+		goto out;
+	start_giving(dst, LEN);
+	while (now() < end && !*why) {
+		struct uffdio_move move = {
+			.dst = (uintptr_t)dst, .src = (uintptr_t)src, .len = page_size,
+		};
+
+		*src = 1;
+		seq = giver_seq();
+		if (ioctl(fd, UFFDIO_MOVE, &move)) {
+			if (errno != EAGAIN && errno != EEXIST && errno != EBUSY)
+				failed("UFFDIO_MOVE: %m");
+			madvise(src, page_size, MADV_DONTNEED);
+			madvise(dst, page_size, MADV_DONTNEED);
+			again++;
+			continue;
+		}
+		if (!is_present(pagemap, dst) && quiet_since(seq))
+			lost++;
+		moves++;
+	}
+	stop_giving();
+	printf("    # uffd_move_versus_dontneed: %lu moves, %lu refused, %lu times given back\n",
+	       moves, again, giver.rounds);
+	if (lost)
+		failed("%lu pages were moved to nowhere", lost);
+	munmap(src, LEN);
+	expect_no_memory_left(dst, LEN, before);
+out:
+	close(fd);
+	close(pagemap);
+}
+
+/* Broken: a monitor is told that a page is there, and nobody fills it in. */
+static void uffd_copy_versus_dontneed(void)
+{
+	double end = now() + seconds;
+	int fd = open_uffd(0);
+	unsigned long copies = 0;
+	char *buf, *dst;
+
+	if (fd < 0)
+		return;
+	buf = map_anon(OTHER, LEN);
+	dst = map_anon(BASE, LEN);
+	if (!buf || !dst || !register_uffd(fd, dst, LEN, UFFDIO_REGISTER_MODE_MISSING))
+		goto out;
+	memset(buf, 1, page_size);
+	start_giving(dst, LEN);
+	while (now() < end && !*why) {
+		struct uffdio_copy copy = {
+			.dst = (uintptr_t)dst + copies % NR_TABLES * SPAN,
+			.src = (uintptr_t)buf, .len = page_size,
+		};
+
+		madvise((char *)(uintptr_t)copy.dst, page_size, MADV_DONTNEED);
+		if (ioctl(fd, UFFDIO_COPY, &copy))
+			failed("UFFDIO_COPY: %m, after %lu", copies);
+		copies++;
+	}
+	stop_giving();
+	printf("    # uffd_copy_versus_dontneed: %lu copies, %lu times given back\n",
+	       copies, giver.rounds);
+	munmap(buf, LEN);
+	munmap(dst, LEN);
+out:
+	close(fd);
+}
+
+static bool is_protected(int pagemap, char *addr)
+{
+	uint64_t entry = 0;
+
+	if (pread(pagemap, &entry, 8, (uintptr_t)addr / page_size * 8) != 8)
+		failed("pagemap: %m");
+	return entry & PM_UFFD_WP;
+}
+
+/* Broken: a write to protected memory is not reported. */
+static void uffd_wp_versus_dontneed(void)
+{
+	double end = now() + seconds;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	int fd = open_uffd(UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+			   UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+	int file = memfd_create("ptwalk", 0);
+	unsigned long rounds = 0, open_ = 0;
+	struct uffdio_writeprotect wp;
+	char *mem;
+
+	if (fd < 0)
+		goto out;
+	if (ftruncate(file, LEN)) {
+		failed("ftruncate: %m");
+		goto out;
+	}
+	mem = map(BASE, LEN, MAP_SHARED, file);
+	if (!mem || !register_uffd(fd, mem, LEN, UFFDIO_REGISTER_MODE_WP))
+		goto out;
+	start_giving(mem, LEN);
+	while (now() < end && !*why) {
+		wp.range.start = (uintptr_t)mem + rounds % NR_TABLES * SPAN;
+		wp.range.len = page_size;
+		wp.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
+			failed("UFFDIO_WRITEPROTECT: %m");
+		/* Markers stay, whatever is given back. */
+		open_ += !is_protected(pagemap, (char *)(uintptr_t)wp.range.start);
+		wp.mode = 0;
+		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
+			failed("UFFDIO_WRITEPROTECT: %m");
+		rounds++;
+	}
+	stop_giving();
+	printf("    # uffd_wp_versus_dontneed: %lu times protected, %lu times given back\n",
+	       rounds, giver.rounds);
+	if (open_)
+		failed("%lu pages were not protected", open_);
+	munmap(mem, LEN);
+out:
+	close(file);
+	close(fd);
+	close(pagemap);
+}
+
+static void expect_tables_freed(char *mem, char contents)
+{
+	long before, touched, left;
+
+	*mem = 1;
+	before = status_kb("VmPTE");
+	for (int i = 0; i < 64; i++)
+		mem[i * SPAN] = 1;
+	touched = status_kb("VmPTE") - before;
+	if (madvise(mem, 64 * SPAN, MADV_DONTNEED_LOCKED))
+		failed("MADV_DONTNEED_LOCKED: %m");
+	left = status_kb("VmPTE") - before;
+	/* Some of it may be of the upper levels. */
+	if (left > touched / 2)
+		failed("of %ld kB of page tables %ld kB are left", touched, left);
+	if (mem[SPAN] != contents)
+		failed("memory is %d, not %d", mem[SPAN], contents);
+}
+
+/* Broken: locked memory that is given back leaves its tables behind. */
+static void locked_tables_are_freed(void)
+{
+	char *mem = map_anon(BASE, 64 * SPAN);
+
+	if (!mem)
+		return;
+	if (mlock2(mem, 64 * SPAN, MLOCK_ONFAULT))
+		skipped("mlock2: %s", strerror(errno));
+	else
+		expect_tables_freed(mem, 0);
+	munmap(mem, 64 * SPAN);
+}
+
+/* Broken: so does secret memory, or it is lost. */
+static void secret_tables_are_freed(void)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+	char *mem;
+
+	if (fd < 0 || ftruncate(fd, 64 * SPAN)) {
+		skipped("memfd_secret: %s", strerror(errno));
+		return;
+	}
+	mem = map(BASE, 64 * SPAN, MAP_SHARED, fd);
+	if (mem) {
+		expect_tables_freed(mem, 1);
+		munmap(mem, 64 * SPAN);
+	}
+	close(fd);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+#define CASE(f) { #f, f }
+	CASE(fork_versus_dontneed),
+	CASE(mremap_versus_dontneed),
+	CASE(uffd_move_versus_dontneed),
+	CASE(uffd_copy_versus_dontneed),
+	CASE(uffd_wp_versus_dontneed),
+	CASE(locked_tables_are_freed),
+	CASE(secret_tables_are_freed),
+};
+
+#define NR_CASES	(sizeof(cases) / sizeof(cases[0]))
+
+int main(int argc, char **argv)
+{
+	const char *glob = argc > 1 ? argv[1] : "*";
+	unsigned int n = 0, bad = 0;
+
+	if (argc > 2 && *argv[2])
+		seconds = atof(argv[2]);
+	page_size = sysconf(_SC_PAGESIZE);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (unsigned int i = 0; i < NR_CASES; i++)
+		n += !fnmatch(glob, cases[i].name, 0);
+	printf("KTAP version 1\n1..1\n    KTAP version 1\n"
+	       "    # Subtest: ptwalk_reclaim_user\n    1..%u\n", n);
+	n = 0;
+	for (unsigned int i = 0; i < NR_CASES; i++) {
+		if (fnmatch(glob, cases[i].name, 0))
+			continue;
+		*why = '\0';
+		skip = false;
+		cases[i].run();
+		bad += *why && !skip;
+		if (*why && !skip)
+			printf("    # %s: %s\n", cases[i].name, why);
+		printf("    %sok %u %s%s%s\n", *why && !skip ? "not " : "", ++n,
+		       cases[i].name, skip ? " # SKIP " : "", skip ? why : "");
+	}
+	printf("%sok 1 ptwalk_reclaim_user\n", bad ? "not " : "");
+	return 0;
+}
