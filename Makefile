@@ -9,7 +9,7 @@ export $(foreach v,$(VARS),$(if $($(v)),$(v)))
 help:
 	@scripts/help
 run check sublevels deps fetch tree kernel module boot apply series table bisect \
-mutants variants models static walk-code walk-cost bench:
+mutants variants models static walk-code walk-cost reclaim-cost bench:
 	@scripts/$(or $(script-$@),$@)
 print-image:
 	@scripts/build --print-image
@@ -22,4 +22,4 @@ script-models := ../tests/models/run
 
 .DEFAULT_GOAL := help
 .PHONY: help run check deps fetch tree kernel module boot apply series table bisect mutants variants \
-	models static walk-code walk-cost print-image clean
+	models static walk-code walk-cost reclaim-cost print-image clean
