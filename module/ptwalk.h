@@ -17,22 +17,7 @@
 #include <linux/smp.h>
 #include <linux/types.h>
 
-#if __has_include(<linux/lockless_walk.h>)
-#include <linux/lockless_walk.h>
-#else
-#include <linux/irqflags.h>
-
-static inline void lockless_walk_begin(struct mm_struct *mm,
-				       unsigned long *flags)
-{
-	local_irq_save(*flags);
-}
-
-static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
-{
-	local_irq_restore(flags);
-}
-#endif
+#include "walk.h"
 
 /* So that cases which are skipped without huge pages can name their size. */
 #ifndef CONFIG_PGTABLE_HAS_HUGE_LEAVES
