@@ -1,0 +1,760 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The workload of ptwalk_torture.ko: changes its own page tables in every way
+ * there is, while the module walks them, and threads count in memory that is
+ * never to lose a store.
+ *
+ *   insmod ptwalk_torture.ko [duration=SECONDS] [seed=N] ...
+ *   torture
+ *
+ * Exit status: 0 SUCCESS, 1 FAILURE, 2 it could not run.  Statistics and the
+ * verdict are in the kernel log.  Needs root.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../module/torture.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+#define BASE		(1UL << 40)	/* far from what mmap() chooses */
+#define GIGABYTE	(1UL << 30)
+#define COUNTED		3		/* huge pages of memory that is counted in */
+#define SHARED		1		/* last of these: forked, made read-only */
+#define SPARSE		16		/* pages of a region that is not filled */
+#define NR_HUGETLB	2
+#define NR_SPINNING	2		/* threads that pause without sleeping */
+
+enum {
+	R_COUNTED, R_SHMEM, R_SHMEM2, R_DONTNEED, R_FREE, R_MUNMAP, R_MREMAP,
+	R_MREMAP2, R_SWAP, R_HUGETLB, NR_REGIONS
+};
+
+static struct torture_ctl *ctl;
+static int device;
+static long page_size, huge_size;
+static unsigned int nr_threads, paused, first_page;
+
+/* ------------------------------------------------------------------- helpers */
+
+static __attribute__((noreturn)) void die(const char *what, const char *cure)
+{
+	fprintf(stderr, "torture: %s: %s\ntorture: cure: %s\n", what,
+		strerror(errno), cure);
+	exit(2);
+}
+
+static void fail(unsigned int what, const char *text, unsigned long detail)
+{
+	if (__atomic_add_fetch(&ctl->fails[what], 1, __ATOMIC_RELAXED) <= 5)
+		fprintf(stderr, "torture: !!! %s (%#lx, errno %d)\n", text,
+			detail, errno);
+}
+
+static void count(unsigned int op, unsigned long n)
+{
+	__atomic_add_fetch(&ctl->ops[op], n, __ATOMIC_RELAXED);
+}
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&ctl->stop, __ATOMIC_RELAXED);
+}
+
+static int tell(const char *command)
+{
+	return write(device, command, strlen(command)) < 0 ? -1 : 0;
+}
+
+static void settle(void)
+{
+	if (ctl->settle)
+		tell(TORTURE_SETTLE);
+}
+
+static bool wanted(unsigned int op)
+{
+	return ctl->modifiers & 1u << op;
+}
+
+static uint32_t rnd(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state >> 16;
+}
+
+static long read_number(const char *path, const char *key)
+{
+	char line[256], name[128];
+	FILE *f = fopen(path, "re");
+	long value = -1, n;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (key ? sscanf(line, "%127s %ld", name, &n) == 2 &&
+			  !strcmp(name, key) : sscanf(line, "%ld", &n) == 1)
+			value = n;
+	}
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static bool write_number(const char *path, long value)
+{
+	FILE *f = fopen(path, "we");
+	bool ok = f && fprintf(f, "%ld", value) > 0;
+
+	return f && !fclose(f) && ok;
+}
+
+/* ------------------------------------------------------------------- regions */
+
+static struct torture_region *region(int r)
+{
+	return &ctl->regions[r];
+}
+
+static char *start_of(int r)
+{
+	return (char *)region(r)->addr;
+}
+
+static size_t size_of(int r)
+{
+	size_t size = (size_t)region(r)->nr_pages * page_size;
+
+	return (size + huge_size - 1) / huge_size * huge_size;
+}
+
+static volatile uint64_t *word_of(int r, unsigned int page, unsigned int word)
+{
+	return (uint64_t *)(start_of(r) + page * page_size) + word;
+}
+
+static bool is_hole(const struct torture_region *r, unsigned int page)
+{
+	return r->hole && page % r->hole == r->hole - 1;
+}
+
+static void map(int r, int fd, bool huge)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+
+	if (mmap(start_of(r), size_of(r), PROT_READ | PROT_WRITE,
+		 flags | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED)
+		fail(TORTURE_FAIL_REFUSED, "mmap", r);
+	madvise(start_of(r), size_of(r), huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+static void fill(int r)
+{
+	struct torture_region *reg = region(r);
+
+	for (unsigned int i = 0; i < reg->nr_pages; i++)
+		*word_of(r, i, 0) = torture_tag(reg, i, reg->gen);
+}
+
+/* What was there is unmapped; what comes next is of the next generation. */
+static void set_generation(int r, uint32_t gen)
+{
+	/* Pairs with smp_load_acquire() and smp_rmb() in the module. */
+	__atomic_store_n(&region(r)->gen, gen, __ATOMIC_SEQ_CST);
+}
+
+static void add_region(int r, unsigned int pages, unsigned int id,
+		       unsigned int flags)
+{
+	*region(r) = (struct torture_region){
+		.addr = BASE + 4ul * r * huge_size, .nr_pages = pages, .id = id,
+		.flags = flags, .gen = 1,
+	};
+}
+
+static void check_tags(int r, bool may_be_empty)
+{
+	struct torture_region *reg = region(r);
+
+	for (unsigned int i = 0; i < reg->nr_pages; i++) {
+		uint64_t word = *word_of(r, i, 0);
+
+		if (word != torture_tag(reg, i, reg->gen) &&
+		    (word || !may_be_empty))
+			fail(word ? TORTURE_FAIL_WRONG : TORTURE_FAIL_ZEROED,
+			     "contents", (unsigned long)word_of(r, i, 0));
+	}
+}
+
+/* --------------------------------------------------------- threads that count */
+
+static void pause_if_told(unsigned int id)
+{
+	char c;
+
+	if (!__atomic_load_n(&ctl->pause, __ATOMIC_RELAXED))
+		return;
+	__atomic_add_fetch(&paused, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&ctl->pause, __ATOMIC_RELAXED) && !stopped()) {
+		if (id < NR_SPINNING)
+			sched_yield();
+		else if (read(device, &c, 1) < 0 && errno != EINTR)
+			sched_yield();
+	}
+	__atomic_sub_fetch(&paused, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Memory is made read-only for a while: try again until it is not. */
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	struct torture_region *r = region(R_COUNTED);
+	unsigned long addr = (unsigned long)info->si_addr;
+
+	(void)sig, (void)context;
+	if (addr - r->addr >= (unsigned long)r->nr_pages * page_size) {
+		signal(SIGSEGV, SIG_DFL);
+		return;
+	}
+	sched_yield();
+}
+
+static void check_word(uint64_t *expected, unsigned int id, unsigned int page)
+{
+	uint64_t word = *word_of(R_COUNTED, page, TORTURE_THREAD_WORD + id);
+
+	if (word == *expected)
+		return;
+	fail(TORTURE_FAIL_LOST, "a store was lost",
+	     (unsigned long)word_of(R_COUNTED, page, TORTURE_THREAD_WORD + id));
+	*expected = word;
+}
+
+/* Takes turns with the others: seldom two fault on one page at a time. */
+static void *counter_fn(void *arg)
+{
+	struct torture_region *r = region(R_COUNTED);
+	unsigned int id = (uintptr_t)arg, turn = id, i, page;
+	uint64_t *words = calloc(r->nr_pages, sizeof(*words));
+
+	for (; !stopped(); turn++) {
+		for (i = turn % nr_threads; i < r->nr_pages && !ctl->pause &&
+		     !stopped(); i += nr_threads) {
+			page = (first_page + i) % r->nr_pages;
+			if (is_hole(r, page))
+				continue;
+			check_word(&words[page], id, page);
+			*word_of(R_COUNTED, page, TORTURE_THREAD_WORD + id) = ++words[page];
+			count(TORTURE_STORE, 1);
+		}
+		pause_if_told(id);
+	}
+	for (i = 0; i < r->nr_pages; i++)
+		if (!is_hole(r, i))
+			check_word(&words[i], id, i);
+	free(words);
+	return NULL;
+}
+
+static unsigned int first_shared(void)
+{
+	return (COUNTED - SHARED) * (huge_size / page_size);
+}
+
+static int protect_shared(int prot)
+{
+	return mprotect(start_of(R_COUNTED) + (COUNTED - SHARED) * huge_size,
+			SHARED * huge_size, prot);
+}
+
+static uint64_t sum_of_words(void)
+{
+	struct torture_region *r = region(R_COUNTED);
+	uint64_t sum = 0;
+
+	for (unsigned int i = first_shared(); i < r->nr_pages; i++)
+		for (unsigned int id = 0; !is_hole(r, i) && id < nr_threads; id++)
+			sum += *word_of(R_COUNTED, i, TORTURE_THREAD_WORD + id);
+	return sum;
+}
+
+/* ----------------------------------------------------------------- modifiers */
+
+static pthread_mutex_t pausing = PTHREAD_MUTEX_INITIALIZER;
+
+static void pause_threads(bool pause)
+{
+	pthread_mutex_lock(&pausing);
+	__atomic_store_n(&ctl->pause, pause, __ATOMIC_SEQ_CST);
+	while (pause && __atomic_load_n(&paused, __ATOMIC_SEQ_CST) < nr_threads &&
+	       !stopped())
+		sched_yield();
+}
+
+static void go_on(void)
+{
+	__atomic_store_n(&ctl->pause, 0, __ATOMIC_SEQ_CST);
+	tell(TORTURE_GO);
+	pthread_mutex_unlock(&pausing);
+}
+
+/*
+ * A collapse right after a split, which leaves no translation: all threads are
+ * in page faults when it takes the table away.
+ */
+static bool split_and_collapse(unsigned int page, bool huge, bool pause)
+{
+	char *addr = (char *)word_of(R_COUNTED, page, 0);
+	uint32_t before;
+	bool done;
+
+	__atomic_store_n(&first_page, page, __ATOMIC_RELAXED);
+	pause_threads(pause);
+	if (wanted(TORTURE_SPLIT) &&
+	    !madvise(addr + huge_size - page_size, page_size, MADV_DONTNEED))
+		count(TORTURE_SPLIT, huge);
+	/* After fork() no page is writable; one has to be. */
+	if (page >= first_shared())
+		*word_of(R_COUNTED, page, 0) += 0;
+	before = ctl->allocated;
+	__atomic_store_n(&ctl->collapsing, (uintptr_t)addr, __ATOMIC_SEQ_CST);
+	/* Collapse of what is huge already succeeds, too, and does nothing. */
+	done = !madvise(addr, huge_size, MADV_COLLAPSE) && ctl->allocated != before;
+	__atomic_store_n(&ctl->collapsing, 0, __ATOMIC_SEQ_CST);
+	go_on();
+	return done;
+}
+
+/* Fails if a walker, or migration, holds a reference just then. */
+static void collapse(uint64_t *random)
+{
+	static bool huge[COUNTED];
+	unsigned int n = rnd(random) % COUNTED, tries = 5;
+	bool pause = rnd(random) % 4;
+
+	ctl->collapser = gettid();
+	do {
+		huge[n] = split_and_collapse(n * (huge_size / page_size), huge[n], pause);
+	} while (!huge[n] && --tries && !stopped());
+	count(TORTURE_COLLAPSE, huge[n]);
+	usleep(rnd(random) % 4000);
+}
+
+static void protect(uint64_t *random)
+{
+	uint64_t sum;
+
+	if (protect_shared(PROT_READ))
+		fail(TORTURE_FAIL_REFUSED, "mprotect", 0);
+	settle();
+	sum = sum_of_words();
+	usleep(rnd(random) % 1000);
+	if (sum != sum_of_words())
+		fail(TORTURE_FAIL_LEAKED, "read-only memory changed", sum);
+	if (protect_shared(PROT_READ | PROT_WRITE))
+		fail(TORTURE_FAIL_REFUSED, "mprotect", 1);
+	count(TORTURE_MPROTECT, 1);
+	usleep(20000);
+}
+
+static void child(int ready)
+{
+	struct torture_region *r = region(R_COUNTED);
+	uint64_t sum;
+	char c;
+
+	if (read(ready, &c, 1) != 1)
+		_exit(2);
+	protect_shared(PROT_READ | PROT_WRITE);
+	sum = sum_of_words();
+	for (unsigned int i = first_shared(); i < r->nr_pages; i++)
+		if (!is_hole(r, i))
+			*word_of(R_COUNTED, i, 0) += 0;
+	_exit(sum != sum_of_words());
+}
+
+/*
+ * The child sees nothing of what is counted after it was made.  Where a flush
+ * does not wait, a thread might store in a page that another one just copies.
+ */
+static void copy_on_write(uint64_t *random)
+{
+	int ready[2], status = 0;
+	pid_t pid;
+
+	if (pipe(ready))
+		return;
+	if (ctl->settle)
+		pause_threads(true);
+	pid = fork();
+	if (!pid)
+		child(ready[0]);
+	settle();
+	if (ctl->settle)
+		go_on();
+	if (write(ready[1], "", 1) != 1 || pid < 0 ||
+	    waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) > 1 ||
+	    WIFSIGNALED(status))
+		fail(TORTURE_FAIL_REFUSED, "fork", status);
+	else if (WEXITSTATUS(status))
+		fail(TORTURE_FAIL_LEAKED, "a child sees its parent's stores", 0);
+	else
+		count(TORTURE_FORK, 1);
+	close(ready[0]);
+	close(ready[1]);
+	usleep(rnd(random) % 50000);
+}
+
+static int shmem_fd;
+
+static void shmem(uint64_t *random)
+{
+	uint32_t gen = region(R_SHMEM)->gen + 1;
+
+	if (fallocate(shmem_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      huge_size))
+		return fail(TORTURE_FAIL_REFUSED, "fallocate", 0);
+	set_generation(R_SHMEM, gen);
+	set_generation(R_SHMEM2, gen);
+	fill(rnd(random) % 2 ? R_SHMEM : R_SHMEM2);
+	check_tags(R_SHMEM, false);
+	check_tags(R_SHMEM2, false);
+	if (!madvise(start_of(R_SHMEM), huge_size, MADV_COLLAPSE))
+		count(TORTURE_SHMEM, 1);
+	check_tags(R_SHMEM2, false);
+	check_tags(R_SHMEM, false);
+}
+
+static void dontneed(uint64_t *random)
+{
+	int r = R_DONTNEED;
+
+	madvise(start_of(r), size_of(r), rnd(random) % 2 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	fill(r);
+	if (madvise(start_of(r), size_of(r), MADV_DONTNEED))
+		fail(TORTURE_FAIL_REFUSED, "MADV_DONTNEED", 0);
+	set_generation(r, region(r)->gen + 1);
+	count(TORTURE_DONTNEED, 1);
+}
+
+static void lazy_free(uint64_t *random)
+{
+	if (madvise(start_of(R_FREE), size_of(R_FREE), MADV_FREE))
+		fail(TORTURE_FAIL_REFUSED, "MADV_FREE", 0);
+	if (rnd(random) % 2)
+		madvise(start_of(R_FREE), size_of(R_FREE), MADV_PAGEOUT);
+	check_tags(R_FREE, true);
+	fill(R_FREE);
+	if (rnd(random) % 2)
+		madvise(start_of(R_FREE), size_of(R_FREE), MADV_PAGEOUT);
+	check_tags(R_FREE, false);
+	count(TORTURE_FREE, 1);
+}
+
+static void unmap(uint64_t *random)
+{
+	int r = R_MUNMAP;
+
+	map(r, -1, rnd(random) % 2);
+	fill(r);
+	if (munmap(start_of(r), size_of(r)))
+		fail(TORTURE_FAIL_REFUSED, "munmap", 0);
+	set_generation(r, region(r)->gen + 1);
+	count(TORTURE_MUNMAP, 1);
+}
+
+static void move(uint64_t *random)
+{
+	uint32_t gen = region(R_MREMAP)->gen;
+
+	map(R_MREMAP, -1, rnd(random) % 2);
+	fill(R_MREMAP);
+	set_generation(R_MREMAP2, gen);
+	if (mremap(start_of(R_MREMAP), size_of(R_MREMAP), size_of(R_MREMAP),
+		   MREMAP_MAYMOVE | MREMAP_FIXED, start_of(R_MREMAP2)) == MAP_FAILED)
+		fail(TORTURE_FAIL_REFUSED, "mremap", 0);
+	set_generation(R_MREMAP, gen + 1);
+	check_tags(R_MREMAP2, false);
+	munmap(start_of(R_MREMAP2), size_of(R_MREMAP2));
+	set_generation(R_MREMAP2, gen + 1);
+	count(TORTURE_MREMAP, 1);
+}
+
+/* Compaction moves pages of everybody, these among them. */
+static void migrate(uint64_t *random)
+{
+	long before = read_number("/proc/vmstat", "pgmigrate_success");
+
+	write_number("/proc/sys/vm/compact_memory", 1);
+	count(TORTURE_MIGRATE, read_number("/proc/vmstat", "pgmigrate_success") - before);
+	usleep(50000 + rnd(random) % 50000);
+}
+
+static void swap(uint64_t *random)
+{
+	long before = read_number("/proc/vmstat", "pswpout");
+
+	fill(R_SWAP);
+	madvise(start_of(R_SWAP), size_of(R_SWAP), MADV_PAGEOUT);
+	check_tags(R_SWAP, false);
+	count(TORTURE_SWAP, read_number("/proc/vmstat", "pswpout") - before);
+	/* No tracepoint tells when to settle there. */
+	if (!ctl->settle && rnd(random) % 8 == 0)
+		madvise(start_of(R_COUNTED) + rnd(random) % COUNTED * huge_size,
+			huge_size, MADV_PAGEOUT);
+	usleep(rnd(random) % 20000);
+}
+
+static int hugetlb_fd, ask[2], answer[2];
+static pid_t partner_pid;
+
+static void *map_hugetlb(void)
+{
+	return mmap(start_of(R_HUGETLB), GIGABYTE, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, hugetlb_fd, 0);
+}
+
+static volatile uint64_t *hugetlb_word(unsigned int i)
+{
+	return (uint64_t *)(start_of(R_HUGETLB) + i * huge_size);
+}
+
+/* The process that shares the PMD table, and fills it when it owns it alone. */
+static void partner(void)
+{
+	struct torture_region *r = region(R_HUGETLB);
+	uint32_t gen;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(ask[1]);
+	if (map_hugetlb() == MAP_FAILED)
+		_exit(1);
+	while (read(ask[0], &gen, sizeof(gen)) == sizeof(gen)) {
+		fallocate(hugetlb_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  NR_HUGETLB * huge_size);
+		for (unsigned int i = 0; i < NR_HUGETLB; i++)
+			*hugetlb_word(i) = torture_tag(r, i * (huge_size / page_size), gen);
+		if (write(answer[1], &gen, sizeof(gen)) != sizeof(gen))
+			break;
+	}
+	_exit(0);
+}
+
+static void unshare_table(uint64_t *random)
+{
+	uint32_t gen = region(R_HUGETLB)->gen + 1;
+
+	(void)random;
+	if (map_hugetlb() == MAP_FAILED)
+		return fail(TORTURE_FAIL_REFUSED, "mmap of hugetlb", 0);
+	for (unsigned int i = 0; i < NR_HUGETLB; i++)
+		if (gen > 2 && (uint32_t)(*hugetlb_word(i) >> 32) != gen - 1)
+			fail(TORTURE_FAIL_WRONG, "hugetlb page", i);
+	munmap(start_of(R_HUGETLB), GIGABYTE);
+	if (write(ask[1], &gen, sizeof(gen)) != sizeof(gen) ||
+	    read(answer[0], &gen, sizeof(gen)) != sizeof(gen))
+		return fail(TORTURE_FAIL_REFUSED, "the partner died", 0);
+	set_generation(R_HUGETLB, gen);
+	count(TORTURE_UNSHARE, 1);
+}
+
+static bool has_shmem(void)
+{
+	shmem_fd = memfd_create("ptwalk", MFD_CLOEXEC);
+	return shmem_fd >= 0 && !ftruncate(shmem_fd, huge_size);
+}
+
+static bool has_swap(void)
+{
+	return read_number("/proc/meminfo", "SwapTotal:") > 0;
+}
+
+#define POOL "/proc/sys/vm/nr_hugepages"
+static long pool = -1;
+
+static bool has_hugetlb(void)
+{
+#ifdef __x86_64__
+	pool = read_number(POOL, NULL);
+	if (pool < 0 || !write_number(POOL, pool + 4 * NR_HUGETLB))
+		return false;
+	hugetlb_fd = memfd_create("ptwalk", MFD_CLOEXEC | MFD_HUGETLB);
+	if (hugetlb_fd < 0 || ftruncate(hugetlb_fd, GIGABYTE) || pipe(ask) ||
+	    pipe(answer))
+		return false;
+	return read_number(POOL, NULL) == pool + 4 * NR_HUGETLB;
+#else
+	return false;
+#endif
+}
+
+static const struct modifier {
+	unsigned int op;
+	void (*run)(uint64_t *random);
+	bool (*has)(void);
+} modifiers[] = {
+	{ TORTURE_COLLAPSE, collapse, NULL },
+	{ TORTURE_SHMEM, shmem, has_shmem },
+	{ TORTURE_DONTNEED, dontneed, NULL },
+	{ TORTURE_FREE, lazy_free, NULL },
+	{ TORTURE_MUNMAP, unmap, NULL },
+	{ TORTURE_MREMAP, move, NULL },
+	{ TORTURE_MPROTECT, protect, NULL },
+	{ TORTURE_FORK, copy_on_write, NULL },
+	{ TORTURE_MIGRATE, migrate, NULL },
+	{ TORTURE_SWAP, swap, has_swap },
+	{ TORTURE_UNSHARE, unshare_table, has_hugetlb },
+};
+
+#define NR_MODIFIERS (sizeof(modifiers) / sizeof(modifiers[0]))
+
+static void *modifier_fn(void *arg)
+{
+	const struct modifier *m = arg;
+	uint64_t random = ctl->seed + 1 + m->op;
+
+	for (int i = 0; i < 16; i++)
+		rnd(&random);
+	while (!stopped()) {
+		if (ctl->focus & 1u << m->op)
+			m->run(&random);
+		else
+			usleep(1000);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- the program */
+
+static void make_regions(void)
+{
+	unsigned int huge = huge_size / page_size;
+
+	add_region(R_COUNTED, COUNTED * huge, 0,
+		   TORTURE_WALKED | TORTURE_COUNTED | TORTURE_KEPT);
+	region(R_COUNTED)->hole = huge;
+	add_region(R_SHMEM, huge, 1, TORTURE_WALKED);
+	add_region(R_SHMEM2, huge, 1, TORTURE_WALKED);
+	add_region(R_DONTNEED, SPARSE, 2, TORTURE_WALKED);
+	add_region(R_FREE, SPARSE, 3, TORTURE_WALKED);
+	add_region(R_MUNMAP, SPARSE, 4, TORTURE_WALKED);
+	add_region(R_MREMAP, SPARSE, 5, TORTURE_WALKED);
+	add_region(R_MREMAP2, SPARSE, 5, TORTURE_WALKED);
+	add_region(R_SWAP, SPARSE, 6, TORTURE_WALKED | TORTURE_KEPT);
+	ctl->nr_regions = R_HUGETLB;
+	map(R_COUNTED, -1, false);
+	fill(R_COUNTED);
+	madvise(start_of(R_COUNTED), size_of(R_COUNTED), MADV_HUGEPAGE);
+	madvise(start_of(R_COUNTED), first_shared() * page_size, MADV_DONTFORK);
+	map(R_DONTNEED, -1, false);
+	map(R_FREE, -1, false);
+	fill(R_FREE);
+	map(R_SWAP, -1, false);
+	fill(R_SWAP);
+}
+
+static void enable_modifiers(void)
+{
+	for (unsigned int i = 0; i < NR_MODIFIERS; i++) {
+		const struct modifier *m = &modifiers[i];
+
+		if (wanted(m->op) && (!m->has || m->has()))
+			ctl->enabled |= 1u << m->op;
+	}
+	if (ctl->enabled & 1u << TORTURE_COLLAPSE && wanted(TORTURE_SPLIT))
+		ctl->enabled |= 1u << TORTURE_SPLIT;
+	ctl->enabled |= 1u << TORTURE_STORE;
+	if (ctl->enabled & 1u << TORTURE_SHMEM) {
+		/* Page faults make no huge pages there; collapse may. */
+		map(R_SHMEM, shmem_fd, true);
+		map(R_SHMEM2, shmem_fd, true);
+	}
+	if (!(ctl->enabled & 1u << TORTURE_UNSHARE))
+		return;
+	/* GUP-fast only: who walks from outside is not in the flush. */
+	add_region(R_HUGETLB, NR_HUGETLB, 7, 0);
+	region(R_HUGETLB)->addr = BASE + 4 * GIGABYTE;
+	ctl->nr_regions = NR_REGIONS;
+	partner_pid = fork();
+	if (!partner_pid)
+		partner();
+}
+
+static void on_stop(int sig)
+{
+	(void)sig;
+	ctl->stop = 1;
+	ctl->pause = 0;
+}
+
+static void run(void)
+{
+	pthread_t threads[TORTURE_MAX_THREADS + NR_MODIFIERS];
+	unsigned int n = 0;
+
+	for (; n < nr_threads; n++)
+		if (pthread_create(&threads[n], NULL, counter_fn, (void *)(uintptr_t)n))
+			die("pthread_create", "free some memory");
+	for (unsigned int i = 0; i < NR_MODIFIERS; i++)
+		if (ctl->enabled & 1u << modifiers[i].op &&
+		    pthread_create(&threads[n++], NULL, modifier_fn, (void *)&modifiers[i]))
+			die("pthread_create", "free some memory");
+	while (n--)
+		pthread_join(threads[n], NULL);
+}
+
+int main(void)
+{
+	struct sigaction segv = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	int ret;
+
+	device = open("/dev/" TORTURE_DEVICE, O_RDWR | O_CLOEXEC);
+	if (device < 0)
+		die("/dev/" TORTURE_DEVICE, "insmod ptwalk_torture.ko, and be root");
+	page_size = sysconf(_SC_PAGESIZE);
+	huge_size = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", NULL);
+	if (huge_size <= 0)
+		die("no transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE, and a CPU that has them");
+	ctl = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);
+	if (ctl == MAP_FAILED)
+		die("mmap", "see the kernel log");
+	nr_threads = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	nr_threads = nr_threads < 1 ? 1 : nr_threads > TORTURE_MAX_THREADS ?
+		     TORTURE_MAX_THREADS : nr_threads;
+	sigaction(SIGSEGV, &segv, NULL);
+	signal(SIGINT, on_stop);
+	signal(SIGTERM, on_stop);
+	make_regions();
+	enable_modifiers();
+	if (tell(TORTURE_START))
+		die("the module refuses the regions", "see the kernel log");
+	run();
+	ret = tell(TORTURE_END);
+	/* It has the device open, too. */
+	if (partner_pid > 0) {
+		close(ask[1]);
+		waitpid(partner_pid, NULL, 0);
+	}
+	if (pool >= 0)
+		write_number(POOL, pool);
+	return ret ? 1 : 0;
+}
