@@ -9,6 +9,7 @@
  *   ptwalk.timeout=N	give up on tests that still run after N seconds
  *   ptwalk.run=NAME	loads /lib/ptwalk/ptwalk_NAME.ko (default: kunit), or
  *			runs /bin/NAME, or both, in this order; "none" only boots
+ *   ptwalk.swap=DEVICE	formats it, and swaps to it
  *   ptwalk.filter=GLOB	only these cases: suite glob, or suite.case
  *   ptwalk.selftest=X	misbehave, to test the harness: hang, stuck, panic,
  *			silent, short, badmodule, warn
@@ -22,12 +23,14 @@
 #include <regex.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -329,6 +332,24 @@ static void read_kmsg(void)
 
 /* ------------------------------------------------------------------ tests */
 
+/* What mkswap(8) does */
+static void swap_on(const char *device)
+{
+	int fd = open(device, O_RDWR | O_CLOEXEC);
+	long page = sysconf(_SC_PAGESIZE);
+	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	uint32_t header[3] = { 1, size / page - 1, 0 };	/* version, last page, bad ones */
+
+	if (size > page && pwrite(fd, header, sizeof(header), 1024) == sizeof(header) &&
+	    pwrite(fd, "SWAPSPACE2", 10, page - 10) == 10 && !fsync(fd) &&
+	    !swapon(device, 0)) {
+		close(fd);
+		return;
+	}
+	verdict("error: cannot swap to %s: %m\n", device);
+	broken = true;
+}
+
 /* "MODULE.PARAM=VALUE ..." of the command line, without the "MODULE." */
 static const char *module_params(const char *module)
 {
@@ -472,6 +493,8 @@ static void run_tests(void)
 
 	if (filter && !write_file("/sys/module/kunit/parameters/filter_glob", filter))
 		verdict("error: cannot set kunit.filter_glob: %m\n"), broken = true;
+	if (option("ptwalk.swap", NULL))
+		swap_on(option("ptwalk.swap", NULL));
 	if (selftest("warn"))
 		write_file("/dev/kmsg", "WARNING: asked for by ptwalk.selftest=warn\n");
 
