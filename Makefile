@@ -2,14 +2,15 @@
 # A front for scripts/, where everything is done.  "make help" lists it.
 
 VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL QEMU_ARGS \
-	DURATION KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES QUICK CONFIGS \
-	SUBLEVELS BENCH SMPS
+	DURATION SEED REPLAY TORTURE KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES \
+	QUICK CONFIGS SUBLEVELS BENCH SMPS
 export $(foreach v,$(VARS),$(if $($(v)),$(v)))
 
 help:
 	@scripts/help
-run check sublevels deps fetch tree kernel module boot apply series table bisect \
-mutants variants models static walk-code walk-cost reclaim-cost bench:
+TARGETS := run check deps fetch tree kernel module boot apply sublevels series table bisect \
+	mutants variants models static torture walk-code walk-cost reclaim-cost bench
+$(TARGETS):
 	@scripts/$(or $(script-$@),$@)
 print-image:
 	@scripts/build --print-image
@@ -21,5 +22,4 @@ script-boot := prepare boot
 script-models := ../tests/models/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run check deps fetch tree kernel module boot apply series table bisect mutants variants \
-	models static walk-code walk-cost reclaim-cost print-image clean
+.PHONY: help $(TARGETS) print-image clean

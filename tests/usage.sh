@@ -10,7 +10,7 @@ m() { BUILD=$T/b make -s -C "$top" "$@"; }
 # make itself turns every failure into status 2.
 test_unknown_arch() {
 	local t
-	for t in kernel module boot run print-image check; do
+	for t in kernel module boot torture run print-image check; do
 		refused 2 "unknown ARCH 'mips'" 'one of: ppc64le x86_64' m "$t" ARCH=mips
 	done
 	refused 2 'unknown ARCH' 'one of' m kernel ARCH=../x
@@ -34,6 +34,13 @@ test_unknown_debug_and_variant() {
 	refused 2 "unknown VARIANT 'x'" 'scripts/configs/variants' m kernel VARIANT=x
 	refused 2 'KCONFIG_EXTRA without VARIANT' 'VARIANT=name' m kernel KCONFIG_EXTRA=/dev/null
 	refused 2 'cannot read KCONFIG_EXTRA' 'CONFIG_X=y' m kernel KCONFIG_EXTRA=/nowhere VARIANT=a
+}
+
+test_torture_duration_and_seed() {
+	refused 2 "DURATION='1h' is no number" 'DURATION=seconds' m torture DURATION=1h
+	refused 2 'DURATION=0 would never end' 'DURATION=60' m torture DURATION=0
+	refused 2 "SEED='x' is no number" 'SEED=what a run printed' m torture SEED=x
+	[ ! -e "$T/b/kernel" ]
 }
 
 test_print_image_prints_only_the_path() {
@@ -68,7 +75,7 @@ test_missing_packages_as_user() {
 test_help_names_every_target() {
 	local t
 	m help >"$T/help"
-	for t in run check apply tree series kernel print-image module boot table bisect deps fetch clean; do
+	for t in run check apply tree series kernel print-image module boot torture table bisect deps fetch clean; do
 		grep -qw -- "$t" "$T/help" || fail "$t is not in make help"
 	done
 }
