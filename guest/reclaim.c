@@ -134,7 +134,7 @@ static void *give_back(void *unused)
 		madvise(giver.addr, giver.len, MADV_DONTNEED);
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
 		giver.rounds++;
-		if (giver.rounds % 16 == 0)
+		if (giver.rounds % 64 == 0)
 			usleep(1);	/* let others be sure of something */
 	}
 	return unused;
@@ -310,11 +310,11 @@ static void uffd_move_versus_dontneed(void)
 
 	if (fd < 0)
 		return;
-	src = map_anon(OTHER, LEN);
-	dst = map_anon(BASE, LEN);
-	if (!src || !dst || !register_uffd(fd, dst, LEN, UFFDIO_REGISTER_MODE_MISSING))
+	src = map_anon(OTHER, SPAN);
+	dst = map_anon(BASE, SPAN);
+	if (!src || !dst || !register_uffd(fd, dst, SPAN, UFFDIO_REGISTER_MODE_MISSING))
 		goto out;
-	start_giving(dst, LEN);
+	start_giving(dst, SPAN);
 	while (now() < end && !*why) {
 		struct uffdio_move move = {
 			.dst = (uintptr_t)dst, .src = (uintptr_t)src, .len = page_size,
@@ -339,8 +339,8 @@ static void uffd_move_versus_dontneed(void)
 	       moves, again, giver.rounds);
 	if (lost)
 		failed("%lu pages were moved to nowhere", lost);
-	munmap(src, LEN);
-	expect_no_memory_left(dst, LEN, before);
+	munmap(src, SPAN);
+	expect_no_memory_left(dst, SPAN, before);
 out:
 	close(fd);
 	close(pagemap);
@@ -356,19 +356,18 @@ static void uffd_copy_versus_dontneed(void)
 
 	if (fd < 0)
 		return;
-	buf = map_anon(OTHER, LEN);
-	dst = map_anon(BASE, LEN);
-	if (!buf || !dst || !register_uffd(fd, dst, LEN, UFFDIO_REGISTER_MODE_MISSING))
+	buf = map_anon(OTHER, SPAN);
+	dst = map_anon(BASE, SPAN);
+	if (!buf || !dst || !register_uffd(fd, dst, SPAN, UFFDIO_REGISTER_MODE_MISSING))
 		goto out;
 	memset(buf, 1, page_size);
-	start_giving(dst, LEN);
+	start_giving(dst, SPAN);
 	while (now() < end && !*why) {
 		struct uffdio_copy copy = {
-			.dst = (uintptr_t)dst + copies % NR_TABLES * SPAN,
-			.src = (uintptr_t)buf, .len = page_size,
+			.dst = (uintptr_t)dst, .src = (uintptr_t)buf, .len = page_size,
 		};
 
-		madvise((char *)(uintptr_t)copy.dst, page_size, MADV_DONTNEED);
+		madvise(dst, page_size, MADV_DONTNEED);
 		if (ioctl(fd, UFFDIO_COPY, &copy))
 			failed("UFFDIO_COPY: %m, after %lu", copies);
 		copies++;
@@ -376,8 +375,8 @@ static void uffd_copy_versus_dontneed(void)
 	stop_giving();
 	printf("    # uffd_copy_versus_dontneed: %lu copies, %lu times given back\n",
 	       copies, giver.rounds);
-	munmap(buf, LEN);
-	munmap(dst, LEN);
+	munmap(buf, SPAN);
+	munmap(dst, SPAN);
 out:
 	close(fd);
 }
@@ -405,22 +404,22 @@ static void uffd_wp_versus_dontneed(void)
 
 	if (fd < 0)
 		goto out;
-	if (ftruncate(file, LEN)) {
+	if (ftruncate(file, SPAN)) {
 		failed("ftruncate: %m");
 		goto out;
 	}
-	mem = map(BASE, LEN, MAP_SHARED, file);
-	if (!mem || !register_uffd(fd, mem, LEN, UFFDIO_REGISTER_MODE_WP))
+	mem = map(BASE, SPAN, MAP_SHARED, file);
+	if (!mem || !register_uffd(fd, mem, SPAN, UFFDIO_REGISTER_MODE_WP))
 		goto out;
-	start_giving(mem, LEN);
+	start_giving(mem, SPAN);
 	while (now() < end && !*why) {
-		wp.range.start = (uintptr_t)mem + rounds % NR_TABLES * SPAN;
+		wp.range.start = (uintptr_t)mem;
 		wp.range.len = page_size;
 		wp.mode = UFFDIO_WRITEPROTECT_MODE_WP;
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
 			failed("UFFDIO_WRITEPROTECT: %m");
 		/* Markers stay, whatever is given back. */
-		open_ += !is_protected(pagemap, (char *)(uintptr_t)wp.range.start);
+		open_ += !is_protected(pagemap, mem);
 		wp.mode = 0;
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
 			failed("UFFDIO_WRITEPROTECT: %m");
@@ -431,7 +430,7 @@ static void uffd_wp_versus_dontneed(void)
 	       rounds, giver.rounds);
 	if (open_)
 		failed("%lu pages were not protected", open_);
-	munmap(mem, LEN);
+	munmap(mem, SPAN);
 out:
 	close(file);
 	close(fd);
