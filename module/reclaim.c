@@ -604,7 +604,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 #endif
 
 /* How often each is measured.  The first times fill caches and lists. */
-#define COST_ROUNDS	16
+#define COST_ROUNDS	64
 
 enum cost {
 	COST_FAULT_FIRST,
