@@ -4,7 +4,7 @@
  * with MADV_DONTNEED, which frees the tables that it empties: fork, mremap,
  * userfaultfd.  A suite of its own, as a module cannot call them.
  *
- *   ptwalk_reclaim_user [CASE-GLOB [SECONDS]]		KTAP on stdout
+ *   ptwalk_reclaim_user [CASE-GLOB [seconds=N]]		KTAP on stdout
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -509,8 +509,8 @@ int main(int argc, char **argv)
 	const char *glob = argc > 1 ? argv[1] : "*";
 	unsigned int n = 0, bad = 0;
 
-	if (argc > 2 && *argv[2])
-		seconds = atof(argv[2]);
+	if (argc > 2)
+		sscanf(argv[2], "seconds=%lf", &seconds);
 	page_size = sysconf(_SC_PAGESIZE);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (unsigned int i = 0; i < NR_CASES; i++)
