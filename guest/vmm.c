@@ -44,7 +44,7 @@ enum {
 	SIZE = CHUNKS * CHUNK,
 	MEMORY_SLOT = 1,
 	LONG_SLOT = 2,
-	STUCK_SECONDS = 20,	/* without a pass of each vCPU */
+	STUCK_SECONDS = 60,	/* without a pass of each vCPU */
 	BITS = 8 * sizeof(long),
 };
 
