@@ -31,6 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file.h"
+
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -133,31 +135,6 @@ static long now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000L + ts.tv_nsec;
-}
-
-static bool put_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-/* The number that follows a key at the start of a line, or -1 */
-static long number_in(const char *path, const char *key)
-{
-	char line[256];
-	long n = -1;
-	FILE *f = fopen(path, "re");
-
-	while (f && n < 0 && fgets(line, sizeof(line), f))
-		if (!strncmp(line, key, strlen(key)))
-			n = atol(line + strlen(key));
-	if (f)
-		fclose(f);
-	return n;
 }
 
 static void run_on(int cpu)
@@ -269,8 +246,8 @@ static bool tracing_works(void)
 	static int works = -1;
 
 	if (works < 0)
-		works = put_file(TRACING "tracing_on", "0") &&
-			put_file(TRACING "buffer_size_kb", "1024");
+		works = write_file(TRACING "tracing_on", "0") &&
+			write_file(TRACING "buffer_size_kb", "1024");
 	return works;
 }
 
@@ -281,8 +258,8 @@ static bool has_tlbie(void)
 
 static void set_events(const char *on)
 {
-	if (!put_file(TRACING "events/csd/csd_queue_cpu/enable", on) ||
-	    (has_tlbie() && !put_file(TRACING "events/powerpc/tlbie/enable", on)))
+	if (!write_file(TRACING "events/csd/csd_queue_cpu/enable", on) ||
+	    (has_tlbie() && !write_file(TRACING "events/powerpc/tlbie/enable", on)))
 		die("trace events");
 }
 
@@ -291,11 +268,11 @@ static void count_start(void)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	put_file(TRACING "trace", "");
-	if (!put_file(TRACING "set_event_pid", pid))
+	write_file(TRACING "trace", "");
+	if (!write_file(TRACING "set_event_pid", pid))
 		die("set_event_pid");
 	set_events("1");
-	put_file(TRACING "tracing_on", "1");
+	write_file(TRACING "tracing_on", "1");
 }
 
 static void count_call(struct counts *c, const char *func, int cpu)
@@ -341,7 +318,7 @@ static struct counts count_stop(void)
 	char line[512];
 	FILE *f;
 
-	put_file(TRACING "tracing_on", "0");
+	write_file(TRACING "tracing_on", "0");
 	set_events("0");
 	f = fopen(TRACING "trace", "re");
 	if (!f)
@@ -349,7 +326,7 @@ static struct counts count_stop(void)
 	while (fgets(line, sizeof(line), f))
 		count_line(&c, line);
 	fclose(f);
-	put_file(TRACING "set_event_pid", "");
+	write_file(TRACING "set_event_pid", "");
 	return c;
 }
 
@@ -447,7 +424,7 @@ static void fail_batches(void)
 	need_thp();
 	for (size_t i = 0; i < ARRAY_SIZE(setting); i++) {
 		snprintf(path, sizeof(path), FAULT "%s", setting[i][0]);
-		if (!put_file(path, setting[i][1]))
+		if (!write_file(path, setting[i][1]))
 			skip("no fail_page_alloc in this kernel");
 	}
 	map(AREA, page_size);
@@ -456,7 +433,7 @@ static void fail_batches(void)
 
 static void make_it_fail(const char *on)
 {
-	if (!put_file("/proc/self/make-it-fail", on))
+	if (!write_file("/proc/self/make-it-fail", on))
 		die("make-it-fail");
 }
 
@@ -496,7 +473,7 @@ static void share_first(void)
 #ifndef __x86_64__
 	skip("no PMD tables are shared on this architecture");
 #endif
-	put_file("/proc/sys/vm/nr_hugepages", "4");
+	write_file("/proc/sys/vm/nr_hugepages", "4");
 	huge_fd = memfd_create("bench", MFD_HUGETLB);
 	if (huge_fd < 0 || ftruncate(huge_fd, PUD_SIZE))
 		die("memfd of hugetlb");
@@ -520,7 +497,7 @@ static const long small_pages[] = { 1, 8, 64, 512, 0 };
 
 static void fits(size_t len)
 {
-	long kb = number_in("/proc/meminfo", "MemAvailable:");
+	long kb = number_in("/proc/meminfo", "MemAvailable");
 
 	if (kb < 0 || len / 1024 > (size_t)kb / 4 * 3)
 		skip("not enough memory for the larger sizes");
@@ -751,7 +728,7 @@ static void table_memory(void)
 			if (madvise(AREA + done_bytes, chunk, MADV_DONTNEED))
 				die("MADV_DONTNEED");
 		}
-		result(megabytes[i], number_in("/proc/self/status", "VmPTE:"),
+		result(megabytes[i], number_in("/proc/self/status", "VmPTE"),
 		       "kB", 1);
 	}
 }
@@ -860,7 +837,7 @@ static bool start_cpus(void)
 
 	for (int i = 1; i < all; i++) {
 		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", i);
-		put_file(path, "1");
+		write_file(path, "1");
 	}
 	nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (nr_cpus != all)

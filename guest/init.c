@@ -38,6 +38,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file.h"
+
 #define KUNIT_DIR	"/sys/kernel/debug/kunit"
 #define THP_DIR		"/sys/kernel/mm/transparent_hugepage"
 #define PROGRAM_RESULTS	"/tmp"	/* KTAP of the suites that are programs */
@@ -100,16 +102,6 @@ static char *read_line(const char *path, char *buf, size_t size)
 	buf[n > 0 ? n : 0] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	return buf;
-}
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
 }
 
 /* The last one counts, as for the kernel's own options. */
@@ -181,18 +173,9 @@ static void open_verdict(void)
 /* "x86", or what powerpc says of itself: "radix", "hash" */
 static const char *mmu(void)
 {
-	static char line[256];
-	FILE *f = fopen("/proc/cpuinfo", "re");
-	const char *found = "x86";
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "MMU\t", 4))
-			continue;
-		found = strcasestr(line, "radix") ? "radix" : "hash";
-	}
-	if (f)
-		fclose(f);
-	return found;
+	if (!cpuinfo_says("MMU", ""))
+		return "x86";
+	return cpuinfo_says("MMU", "radix") ? "radix" : "hash";
 }
 
 static void print_canary(void)
@@ -408,13 +391,13 @@ static void run_suites(void)
 	struct dirent **programs;
 	int n = scandir("/bin", &programs, is_ours, alphasort);
 
+	snprintf(suite, sizeof(suite), "%s", option("ptwalk.filter", "*"));
+	cases = strchr(suite, '.');
+	if (cases)
+		*cases++ = '\0';
 	for (int i = 0; i < n; i++) {
 		const char *name = programs[i]->d_name;
 
-		snprintf(suite, sizeof(suite), "%s", option("ptwalk.filter", "*"));
-		cases = strchr(suite, '.');
-		if (cases)
-			*cases++ = '\0';
 		if (fnmatch(suite, name, 0))
 			continue;
 		if (!fork()) {

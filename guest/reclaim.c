@@ -26,6 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file.h"
+
 #ifndef UFFDIO_MOVE
 struct uffdio_move {
 	uint64_t dst, src, len, mode;
@@ -93,20 +95,9 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* A line of /proc/self/status, in kB. */
 static long status_kb(const char *name)
 {
-	size_t len = strlen(name);
-	char line[200];
-	long kb = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, len) && line[len] == ':')
-			kb = atol(line + len + 1);
-	if (f)
-		fclose(f);
-	return kb;
+	return number_in("/proc/self/status", name);
 }
 
 static char *map(char *addr, size_t len, int flags, int fd)
@@ -456,20 +447,6 @@ static void expect_tables_freed(char *mem, char contents)
 		failed("memory is %d, not %d", mem[SPAN], contents);
 }
 
-/* powerpc's hash MMU, whose tables the series leaves alone */
-static bool hash_mmu(void)
-{
-	char line[128];
-	FILE *f = fopen("/proc/cpuinfo", "re");
-	bool hash = false;
-
-	while (f && !hash && fgets(line, sizeof(line), f))
-		hash = !strncmp(line, "MMU\t", 4) && strstr(line, "Hash");
-	if (f)
-		fclose(f);
-	return hash;
-}
-
 /* Broken: locked memory that is given back leaves its tables behind. */
 static void locked_tables_are_freed(void)
 {
@@ -477,7 +454,7 @@ static void locked_tables_are_freed(void)
 
 	if (!mem)
 		return;
-	if (hash_mmu())
+	if (cpuinfo_says("MMU", "hash"))
 		skipped("the series leaves tables of the hash MMU alone");
 	else if (mlock2(mem, 64 * SPAN, MLOCK_ONFAULT))
 		skipped("mlock2: %s", strerror(errno));

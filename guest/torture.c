@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "../module/torture.h"
+#include "file.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -104,28 +105,12 @@ static uint32_t rnd(uint64_t *state)
 	return *state >> 16;
 }
 
-static long read_number(const char *path, const char *key)
-{
-	char line[256], name[128];
-	FILE *f = fopen(path, "re");
-	long value = -1, n;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (key ? sscanf(line, "%127s %ld", name, &n) == 2 &&
-			  !strcmp(name, key) : sscanf(line, "%ld", &n) == 1)
-			value = n;
-	}
-	if (f)
-		fclose(f);
-	return value;
-}
-
 static bool write_number(const char *path, long value)
 {
-	FILE *f = fopen(path, "we");
-	bool ok = f && fprintf(f, "%ld", value) > 0;
+	char text[24];
 
-	return f && !fclose(f) && ok;
+	snprintf(text, sizeof(text), "%ld", value);
+	return write_file(path, text);
 }
 
 /* ------------------------------------------------------------------- regions */
@@ -501,21 +486,21 @@ static void move(uint64_t *random)
 /* Compaction moves pages of everybody, these among them. */
 static void migrate(uint64_t *random)
 {
-	long before = read_number("/proc/vmstat", "pgmigrate_success");
+	long before = number_in("/proc/vmstat", "pgmigrate_success");
 
-	write_number("/proc/sys/vm/compact_memory", 1);
-	count(TORTURE_MIGRATE, read_number("/proc/vmstat", "pgmigrate_success") - before);
+	write_file("/proc/sys/vm/compact_memory", "1");
+	count(TORTURE_MIGRATE, number_in("/proc/vmstat", "pgmigrate_success") - before);
 	usleep(50000 + rnd(random) % 50000);
 }
 
 static void swap(uint64_t *random)
 {
-	long before = read_number("/proc/vmstat", "pswpout");
+	long before = number_in("/proc/vmstat", "pswpout");
 
 	fill(R_SWAP);
 	madvise(start_of(R_SWAP), size_of(R_SWAP), MADV_PAGEOUT);
 	check_tags(R_SWAP, false);
-	count(TORTURE_SWAP, read_number("/proc/vmstat", "pswpout") - before);
+	count(TORTURE_SWAP, number_in("/proc/vmstat", "pswpout") - before);
 	/* No tracepoint tells when to settle there. */
 	if (!ctl->settle && rnd(random) % 8 == 0)
 		madvise(start_of(R_COUNTED) + rnd(random) % COUNTED * huge_size,
@@ -584,7 +569,7 @@ static bool has_shmem(void)
 
 static bool has_swap(void)
 {
-	return read_number("/proc/meminfo", "SwapTotal:") > 0;
+	return number_in("/proc/meminfo", "SwapTotal") > 0;
 }
 
 #define POOL "/proc/sys/vm/nr_hugepages"
@@ -593,14 +578,14 @@ static long pool = -1;
 static bool has_hugetlb(void)
 {
 #ifdef __x86_64__
-	pool = read_number(POOL, NULL);
+	pool = number_in(POOL, "");
 	if (pool < 0 || !write_number(POOL, pool + 4 * NR_HUGETLB))
 		return false;
 	hugetlb_fd = memfd_create("ptwalk", MFD_CLOEXEC | MFD_HUGETLB);
 	if (hugetlb_fd < 0 || ftruncate(hugetlb_fd, GIGABYTE) || pipe(ask) ||
 	    pipe(answer))
 		return false;
-	return read_number(POOL, NULL) == pool + 4 * NR_HUGETLB;
+	return number_in(POOL, "") == pool + 4 * NR_HUGETLB;
 #else
 	return false;
 #endif
@@ -731,7 +716,7 @@ int main(void)
 	if (device < 0)
 		die("/dev/" TORTURE_DEVICE, "insmod ptwalk_torture.ko, and be root");
 	page_size = sysconf(_SC_PAGESIZE);
-	huge_size = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", NULL);
+	huge_size = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "");
 	if (huge_size <= 0)
 		die("no transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE, and a CPU that has them");
 	ctl = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "file.h"
 #include "vmm.h"
 
 #define PATB_GR		(1ULL << 63)
@@ -58,19 +59,6 @@ asm(".pushsection .rodata\n"
 unsigned long arch_vm_type(void)
 {
 	return KVM_VM_PPC_HV;
-}
-
-static int cpuinfo_says(const char *key, const char *value)
-{
-	char line[256];
-	FILE *f = fopen("/proc/cpuinfo", "re");
-	int found = 0;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = !strncmp(line, key, strlen(key)) && strcasestr(line, value);
-	if (f)
-		fclose(f);
-	return found;
 }
 
 const char *arch_lacks(int kvm)

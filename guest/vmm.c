@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "vmm.h"
 
 #ifndef MADV_COLLAPSE
@@ -121,32 +122,6 @@ static void fail(const char *fmt, ...)
 		vm.failed = true;
 	}
 	pthread_mutex_unlock(&lock);
-}
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-/* A line "NAME VALUE" of /proc/vmstat, or -1 */
-static long vmstat(const char *name)
-{
-	size_t len = strlen(name);
-	char line[128];
-	long value = -1;
-	FILE *f = fopen("/proc/vmstat", "re");
-
-	while (f && value < 0 && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, len) && line[len] == ' ')
-			value = atol(line + len);
-	if (f)
-		fclose(f);
-	return value;
 }
 
 /* ---------------------------------------------------------------- contents */
@@ -335,13 +310,13 @@ static void split_pmd(struct storm *storm)
 static void split_page(struct storm *storm)
 {
 	char *chunk = draw_chunk(storm);
-	long before = vmstat("thp_split_page");
+	long before = number_in("/proc/vmstat", "thp_split_page");
 	char text[80];
 
 	snprintf(text, sizeof(text), "%d,%p,%p", getpid(), chunk, chunk + CHUNK);
 	storm->what = "page splits";
 	if (write_file("/sys/kernel/debug/split_huge_pages", text))
-		storm->done += vmstat("thp_split_page") - before;
+		storm->done += number_in("/proc/vmstat", "thp_split_page") - before;
 	else
 		storm->error = errno;
 	usleep(1000 + draw(storm, 5000));
@@ -349,11 +324,11 @@ static void split_page(struct storm *storm)
 
 static void migrate(struct storm *storm)
 {
-	long before = vmstat("pgmigrate_success");
+	long before = number_in("/proc/vmstat", "pgmigrate_success");
 
 	storm->what = "migrations";
 	if (write_file("/proc/sys/vm/compact_memory", "1"))
-		storm->done += vmstat("pgmigrate_success") - before;
+		storm->done += number_in("/proc/vmstat", "pgmigrate_success") - before;
 	else
 		storm->error = errno;
 	usleep(20000 + draw(storm, 20000));	/* or faults would never be done */
