@@ -10,9 +10,9 @@ BEGIN {
 }
 
 FNR == NR {
-	if (!/^#/ && NF > 4) {
+	if (!/^#/ && NF > 5) {
 		nrules++
-		r_mmu[nrules] = $1; r_bench[nrules] = $2; r_unit[nrules] = $3
+		r_mmu[nrules] = $1; r_bench[nrules] = $2; r_x[nrules] = $3; r_unit[nrules] = $4
 		sub(/^.* -- /, "")
 		why[nrules] = $0
 	}
@@ -42,10 +42,11 @@ function spread(row, k,	m) {
 	return m ? (high[row, k] - low[row, k]) / m * 100 : 0
 }
 
-function explained(mmu, unit,	i) {
+function is(rule, what) { return rule == "*" || rule == what }
+
+function explained(mmu, x, unit,	i) {
 	for (i = 1; i <= nrules; i++)
-		if (r_bench[i] == bench && (r_mmu[i] == "*" || r_mmu[i] == mmu) &&
-		    (r_unit[i] == "*" || r_unit[i] == unit))
+		if (r_bench[i] == bench && is(r_mmu[i], mmu) && is(r_x[i], x) && is(r_unit[i], unit))
 			return i
 	return 0
 }
@@ -77,7 +78,7 @@ function judge(row, mmu, unit, x,	i) {
 		return ""
 	if (!worse(row))
 		return ""
-	i = explained(mmu, unit)
+	i = explained(mmu, x, unit)
 	print mmu, bench, x, unit, change(row, "patched"), i ? "explained" : "unexplained" >>slower
 	if (i)
 		used[i] = 1

@@ -46,4 +46,25 @@ test_no_measurements() {
 	grep -q 'no measurements' "$T/out" || fail "it does not say that there are none"
 }
 
+# with_reason REASON...: the report, with these in benchmarks.explained
+with_reason() {
+	mkdir -p "$T/top"
+	cp -r "$top/scripts" "$T/top/"
+	printf '%s\n' "$@" >"$T/top/scripts/benchmarks.explained"
+	"$T/top/scripts/bench-report" "$T" >"$T/out" 2>&1
+}
+
+test_reason_is_printed() {
+	point base 1000 1000 1000
+	point patched 1020 1020 1020
+	with_reason 'x86 fork 8 * -- forks cost more' || fail "a reason was not accepted"
+	grep -q '^(1) forks cost more' "$T/out" || fail "the reason is not below the table"
+}
+
+test_reason_for_other_sizes_does_not_count() {
+	point base 1000 1000 1000
+	point patched 1020 1020 1020
+	if with_reason 'x86 fork 16 ns -- forks cost more'; then fail "a reason for 16 was taken for 8"; fi
+}
+
 run_tests
