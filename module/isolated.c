@@ -13,6 +13,10 @@
 
 #include "ptwalk.h"
 
+/* Behind what a PMD table is shared for, see ptwalk_sharer(). */
+#define THP		(PTWALK_BASE + 8 * PUD_SIZE)
+#define SMALL		(THP + 2 * HPAGE_PMD_SIZE)
+
 #define MAX_MS		2000
 #define MIN_ROUNDS	4
 
@@ -29,28 +33,27 @@ static int spin_fn(void *unused)
 /* Unmaps memory whose tables find no batch. */
 static int unmap_without_batch(struct kunit *test)
 {
-	unsigned long addr = PTWALK_BASE + 2 * HPAGE_PMD_SIZE;
 	int ret;
 
-	ptwalk_map(test, addr, 2 * PMD_SIZE);
-	ptwalk_no_huge(test, addr, 2 * PMD_SIZE);
-	ptwalk_fill(test, addr, PAGE_SIZE, 1);
-	ptwalk_fill(test, addr + PMD_SIZE, PAGE_SIZE, 1);
+	ptwalk_map(test, SMALL, 2 * PMD_SIZE);
+	ptwalk_no_huge(test, SMALL, 2 * PMD_SIZE);
+	ptwalk_fill(test, SMALL, PAGE_SIZE, 1);
+	ptwalk_fill(test, SMALL + PMD_SIZE, PAGE_SIZE, 1);
 	ptwalk_fail_arm();
-	ret = vm_munmap(addr, 2 * PMD_SIZE);
+	ret = vm_munmap(SMALL, 2 * PMD_SIZE);
 	ptwalk_fail_disarm();
 	return ret;
 }
 
 static int collapse_after_split(void)
 {
-	ptwalk_zap(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE, PAGE_SIZE);
-	return ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE);
+	ptwalk_zap(THP + HPAGE_PMD_SIZE - PAGE_SIZE, PAGE_SIZE);
+	return ptwalk_collapse(THP, HPAGE_PMD_SIZE);
 }
 
 static void read_memory(void *arg, unsigned int id)
 {
-	fault_in_readable((char __user *)PTWALK_BASE + id * PAGE_SIZE, 1);
+	fault_in_readable((char __user *)THP + id * PAGE_SIZE, 1);
 }
 
 /* Threads of the process on all CPUs but the isolated one. */
@@ -71,13 +74,15 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	unsigned int rounds = 0, ms = min(ptwalk_duration_ms, MAX_MS), sync;
 	int failed = 0, isolated = ptwalk_other_cpu();
 	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct ptwalk_process *sharer;
 	struct ptwalk_crew *crew;
 	unsigned long end;
 
 	ptwalk_need_thp(test);
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
-	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
-	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, 1);
+	ptwalk_map(test, THP, HPAGE_PMD_SIZE);
+	ptwalk_fill_small(test, THP, HPAGE_PMD_SIZE, 1);
+	sharer = ptwalk_sharer(test);
 	ptwalk_kthread(test, spin_fn, NULL, isolated);
 	crew = start_threads(test, mm, isolated);
 	ptwalk_ipi_start();
@@ -85,6 +90,8 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	     rounds < MIN_ROUNDS || time_before(jiffies, end); rounds++) {
 		failed += !!collapse_after_split();
 		failed += !!unmap_without_batch(test);
+		if (sharer)
+			ptwalk_unshare_once(test, sharer);
 	}
 	ptwalk_ipi_stop();
 	ptwalk_crew_stop(crew);
@@ -92,7 +99,7 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	sync = ptwalk_ipi_on(isolated, PTWALK_IPI_BROADCAST) +
 		ptwalk_ipi_on(isolated, PTWALK_IPI_SERIALIZE);
 	kunit_info(test, "measure: isolated cpus=%u ops=%u sync=%u failed=%d\n",
-		   num_online_cpus(), 2 * rounds, sync, failed);
+		   num_online_cpus(), (sharer ? 3 : 2) * rounds, sync, failed);
 	KUNIT_EXPECT_EQ(test, sync, 0);
 	KUNIT_EXPECT_LT(test, failed, rounds);
 }
@@ -104,6 +111,8 @@ static struct kunit_case ptwalk_isolated_cases[] = {
 
 static struct kunit_suite ptwalk_isolated_suite = {
 	.name = "ptwalk_isolated",
+	.suite_init = ptwalk_unshare_suite_init,
+	.suite_exit = ptwalk_unshare_suite_exit,
 	.init = ptwalk_case_init,
 	.exit = ptwalk_case_exit,
 	.test_cases = ptwalk_isolated_cases,

@@ -171,6 +171,14 @@ static inline u64 ptwalk_tag(unsigned long addr, u32 gen)
 	return (u64)gen << 32 | (u32)(addr >> PAGE_SHIFT);
 }
 
+/* unshare.c */
+struct ptwalk_process;
+
+int ptwalk_unshare_suite_init(struct kunit_suite *suite);
+void ptwalk_unshare_suite_exit(struct kunit_suite *suite);
+struct ptwalk_process *ptwalk_sharer(struct kunit *test);
+void ptwalk_unshare_once(struct kunit *test, struct ptwalk_process *p);
+
 /* worker.c */
 
 /**

@@ -61,8 +61,13 @@
 static struct vfsmount *huge_mnt;
 static char saved_pool[24];
 
-/* As no user space may have mounted a hugetlbfs or filled the pool. */
-static int unshare_suite_init(struct kunit_suite *suite)
+/**
+ * ptwalk_unshare_suite_init() - mount a hugetlbfs and fill the pool
+ * @suite: a suite that unshares, as no user space may have done that
+ *
+ * Return: 0; without hugetlbfs its cases skip.
+ */
+int ptwalk_unshare_suite_init(struct kunit_suite *suite)
 {
 	struct file_system_type *type = get_fs_type("hugetlbfs");
 	char pool[24];
@@ -79,7 +84,11 @@ static int unshare_suite_init(struct kunit_suite *suite)
 	return 0;
 }
 
-static void unshare_suite_exit(struct kunit_suite *suite)
+/**
+ * ptwalk_unshare_suite_exit() - undo ptwalk_unshare_suite_init()
+ * @suite: the suite
+ */
+void ptwalk_unshare_suite_exit(struct kunit_suite *suite)
 {
 	if (saved_pool[0])
 		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
@@ -129,7 +138,7 @@ static void prepare_file(struct kunit *test, struct file *file, u64 tag)
 /* -------------------------------------------------------- other processes */
 
 /**
- * struct process - a process that does what the case tells it
+ * struct ptwalk_process - a process that does what the case tells it
  * @mm: its address space
  * @task: the kthread that runs in it
  * @file: what it maps shared
@@ -138,20 +147,20 @@ static void prepare_file(struct kunit *test, struct file *file, u64 tag)
  * @ret: what that returned
  * @done: it has returned
  */
-struct process {
+struct ptwalk_process {
 	struct mm_struct *mm;
 	struct task_struct *task;
 	struct file *file;
 	struct file *other;
-	int (*fn)(struct process *p);
+	int (*fn)(struct ptwalk_process *p);
 	int ret;
 	struct completion done;
 };
 
 static int process_fn(void *arg)
 {
-	struct process *p = arg;
-	int (*fn)(struct process *p);
+	struct ptwalk_process *p = arg;
+	int (*fn)(struct ptwalk_process *p);
 
 	kthread_use_mm(p->mm);
 	while (!kthread_should_stop()) {
@@ -170,7 +179,7 @@ static int process_fn(void *arg)
 	return 0;
 }
 
-static int process_do(struct process *p, int (*fn)(struct process *p))
+static int process_do(struct ptwalk_process *p, int (*fn)(struct ptwalk_process *p))
 {
 	xchg(&p->fn, fn);
 	wake_up_process(p->task);
@@ -178,12 +187,12 @@ static int process_do(struct process *p, int (*fn)(struct process *p))
 	return p->ret;
 }
 
-static int process_map(struct process *p)
+static int process_map(struct ptwalk_process *p)
 {
 	return map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0) ?: touch_huge();
 }
 
-static int process_map_small(struct process *p)
+static int process_map_small(struct ptwalk_process *p)
 {
 	unsigned long ret;
 
@@ -192,18 +201,18 @@ static int process_map_small(struct process *p)
 	return ret != SMALL ? -ENOMEM : put_user(0, (u64 __user *)SMALL);
 }
 
-static int process_unmap(struct process *p)
+static int process_unmap(struct ptwalk_process *p)
 {
 	return vm_munmap(PTWALK_BASE, PUD_SIZE);
 }
 
-static int process_unmap_all(struct process *p)
+static int process_unmap_all(struct ptwalk_process *p)
 {
 	return vm_munmap(PTWALK_BASE, SMALL + PAGE_SIZE - PTWALK_BASE);
 }
 
 /* The last owner: puts pages of another file into the same table. */
-static int process_reuse(struct process *p)
+static int process_reuse(struct ptwalk_process *p)
 {
 	return vm_munmap(REUSED, HALF) ?:
 	       map_huge(p->other, REUSED, HALF, HALF) ?: touch_huge();
@@ -224,9 +233,9 @@ static int process_cpu(void)
 	return nth_cpu(NR_THREADS + 1);
 }
 
-static struct process *new_process(struct kunit *test, struct file *file)
+static struct ptwalk_process *new_process(struct kunit *test, struct file *file)
 {
-	struct process *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+	struct ptwalk_process *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, p);
 	p->mm = ptwalk_mm_new(test);
@@ -245,7 +254,7 @@ static void *pmd_table(struct mm_struct *mm)
 }
 
 /* Maps the file in current, too, and has the table of @p shared. */
-static void share(struct kunit *test, struct process *p)
+static void share(struct kunit *test, struct ptwalk_process *p)
 {
 	KUNIT_ASSERT_EQ(test, 0, map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0));
 	KUNIT_ASSERT_EQ(test, 0, touch_huge());
@@ -268,24 +277,26 @@ static void unmap(struct kunit *test)
 struct setup {
 	struct mm_struct *mm;
 	struct file *file;
-	struct process *p[2];
+	struct ptwalk_process *p[2];
 };
 
-static void set_up(struct kunit *test, struct setup *s, int processes)
+/* Of the mm that the case has entered.  Returns why it cannot be done, or NULL. */
+static const char *set_up_here(struct kunit *test, struct setup *s,
+			       int processes)
 {
 	int i;
 
 	memset(s, 0, sizeof(*s));
 	if (num_online_cpus() < NR_THREADS + 3)
-		kunit_skip(test, "needs %d CPUs", NR_THREADS + 3);
+		return "too few CPUs";
 	if (IS_ERR_OR_NULL(huge_mnt))
-		kunit_skip(test, "cannot mount hugetlbfs");
+		return "cannot mount hugetlbfs";
 	if (HPAGE_SIZE != PMD_SIZE)
-		kunit_skip(test, "the default huge page is not a PMD");
-	s->mm = ptwalk_mm_enter(test);
+		return "the default huge page is not a PMD";
+	s->mm = current->mm;
 	s->file = ptwalk_huge_file(test, huge_mnt);
 	if (map_huge(s->file, PTWALK_BASE, PUD_SIZE, 0) || tag_huge(TAG_SHARED))
-		kunit_skip(test, "cannot get huge pages");
+		return "cannot get huge pages";
 	unmap(test);
 	ptwalk_map(test, SMALL, PAGE_SIZE);
 	ptwalk_fill(test, SMALL, PAGE_SIZE, 1);
@@ -293,6 +304,17 @@ static void set_up(struct kunit *test, struct setup *s, int processes)
 		s->p[i] = new_process(test, s->file);
 		KUNIT_ASSERT_EQ(test, 0, process_do(s->p[i], process_map));
 	}
+	return NULL;
+}
+
+static void set_up(struct kunit *test, struct setup *s, int processes)
+{
+	const char *why;
+
+	ptwalk_mm_enter(test);
+	why = set_up_here(test, s, processes);
+	if (why)
+		kunit_skip(test, "%s", why);
 }
 
 /* ---------------------------------------------- threads that keep running */
@@ -470,11 +492,34 @@ static void share_and_unmap(struct kunit *test, struct setup *s)
 
 	run_threads(test, s->mm);
 	ptwalk_ipi_start();
-	for (i = 0; i < NR_OPS; i++) {
-		share(test, s->p[0]);
-		unmap(test);
-	}
+	for (i = 0; i < NR_OPS; i++)
+		ptwalk_unshare_once(test, s->p[0]);
 	ptwalk_ipi_stop();
+}
+
+/**
+ * ptwalk_sharer() - a process to share a PMD table with, until the case ends
+ * @test: the case, which has entered an address space; of that the first five
+ *	PUDs from %PTWALK_BASE are used
+ *
+ * Return: what ptwalk_unshare_once() takes; %NULL if no table can be shared.
+ */
+struct ptwalk_process *ptwalk_sharer(struct kunit *test)
+{
+	struct setup s;
+
+	return set_up_here(test, &s, 1) ? NULL : s.p[0];
+}
+
+/**
+ * ptwalk_unshare_once() - map what a process has mapped, share its table, unmap
+ * @test: the case
+ * @p: from ptwalk_sharer()
+ */
+void ptwalk_unshare_once(struct kunit *test, struct ptwalk_process *p)
+{
+	share(test, p);
+	unmap(test);
 }
 
 /* Broken: munmap of shared hugetlb memory stalls every CPU. */
@@ -812,7 +857,7 @@ static void await_walkers(struct walker *w[])
 }
 
 /* Share, leave, let the last owner put other pages into the table. */
-static void race_round(struct kunit *test, struct process *p,
+static void race_round(struct kunit *test, struct ptwalk_process *p,
 		       struct walker *w[], u32 random)
 {
 	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_map));
@@ -828,7 +873,7 @@ static void race_round(struct kunit *test, struct process *p,
 
 static void race(struct kunit *test, struct setup *s, bool preempted)
 {
-	struct process *p = s->p[0];
+	struct ptwalk_process *p = s->p[0];
 	u32 seed = ptwalk_seed(test);
 	struct walker *w[3];
 	struct rnd_state rnd;
@@ -961,14 +1006,32 @@ static struct kunit_case ptwalk_unshare_cases[] = {
 
 static struct kunit_suite ptwalk_unshare_suite = {
 	.name = "ptwalk_unshare",
-	.suite_init = unshare_suite_init,
-	.suite_exit = unshare_suite_exit,
+	.suite_init = ptwalk_unshare_suite_init,
+	.suite_exit = ptwalk_unshare_suite_exit,
 	.init = ptwalk_case_init,
 	.exit = ptwalk_case_exit,
 	.test_cases = ptwalk_unshare_cases,
 };
 
 #else /* no x86_64, or no sharing */
+
+int ptwalk_unshare_suite_init(struct kunit_suite *suite)
+{
+	return 0;
+}
+
+void ptwalk_unshare_suite_exit(struct kunit_suite *suite)
+{
+}
+
+struct ptwalk_process *ptwalk_sharer(struct kunit *test)
+{
+	return NULL;
+}
+
+void ptwalk_unshare_once(struct kunit *test, struct ptwalk_process *p)
+{
+}
 
 /* Broken: never; no PMD table is shared in this kernel. */
 static void unshare_pmd_tables(struct kunit *test)
