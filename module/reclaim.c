@@ -712,18 +712,9 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	{}
 };
 
-static int reclaim_case_init(struct kunit *test)
-{
-#ifdef CONFIG_PPC_BOOK3S_64
-	if (!radix_enabled())
-		kunit_skip(test, "the series leaves tables of the hash MMU alone");
-#endif
-	return ptwalk_case_init(test);
-}
-
 static struct kunit_suite ptwalk_reclaim_suite = {
 	.name = "ptwalk_reclaim",
-	.init = reclaim_case_init,
+	.init = ptwalk_case_init,
 	.exit = ptwalk_case_exit,
 	.test_cases = ptwalk_reclaim_cases,
 };
