@@ -43,11 +43,13 @@
 #define SHARED		1		/* last of these: forked, made read-only */
 #define SPARSE		16		/* pages of a region that is not filled */
 #define NR_HUGETLB	2
+#define NR_TABLES	3		/* that are emptied while others fill them */
+#define NR_STORERS	2
 #define NR_SPINNING	2		/* threads that pause without sleeping */
 
 enum {
 	R_COUNTED, R_SHMEM, R_SHMEM2, R_DONTNEED, R_FREE, R_MUNMAP, R_MREMAP,
-	R_MREMAP2, R_SWAP, R_HUGETLB, NR_REGIONS
+	R_MREMAP2, R_SWAP, R_RECLAIM, R_HUGETLB, NR_REGIONS
 };
 
 static struct torture_ctl *ctl;
@@ -440,6 +442,57 @@ static void dontneed(uint64_t *random)
 	count(TORTURE_DONTNEED, 1);
 }
 
+/* Odd: memory in R_RECLAIM may vanish */
+static uint32_t given_back;
+
+/*
+ * Refills tables while they are emptied.  A store must still be there at the next
+ * visit, if nothing was given back in between.  What got into a table that was
+ * detached is accounted for ever: the kernel says so when the process ends.
+ */
+static void *storer_fn(void *arg)
+{
+	struct torture_region *r = region(R_RECLAIM);
+	unsigned int id = (uintptr_t)arg, page;
+	uint64_t random = ctl->seed + 0x10000 + id, value = 0;
+	struct { uint64_t value; uint32_t when; } *stores = calloc(r->nr_pages, sizeof(*stores)), *s;
+	volatile uint64_t *word;
+
+	while (stores && !stopped()) {
+		if (!(ctl->focus & 1u << TORTURE_RECLAIM)) {
+			usleep(1000);
+			continue;
+		}
+		page = rnd(&random) % r->nr_pages;
+		s = &stores[page];
+		word = word_of(R_RECLAIM, page, TORTURE_THREAD_WORD + id);
+		/* The load of the word comes before the second one of when. */
+		if (s->value && !(s->when & 1) && *word != s->value &&
+		    __atomic_load_n(&given_back, __ATOMIC_SEQ_CST) == s->when)
+			fail(TORTURE_FAIL_LOST, "a store was lost", (unsigned long)word);
+		s->when = __atomic_load_n(&given_back, __ATOMIC_SEQ_CST);
+		s->value = *word = ++value;
+	}
+	free(stores);
+	return NULL;
+}
+
+static void reclaim(uint64_t *random)
+{
+	unsigned int first = rnd(random) % NR_TABLES;
+	char *addr = start_of(R_RECLAIM) + first * huge_size;
+	size_t size = (1 + rnd(random) % (NR_TABLES - first)) * huge_size;
+
+	__atomic_add_fetch(&given_back, 1, __ATOMIC_SEQ_CST);
+	madvise(addr, size, rnd(random) % 4 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	if (madvise(addr, size, MADV_DONTNEED))
+		fail(TORTURE_FAIL_REFUSED, "MADV_DONTNEED", 0);
+	settle();
+	__atomic_add_fetch(&given_back, 1, __ATOMIC_SEQ_CST);
+	count(TORTURE_RECLAIM, 1);
+	usleep(rnd(random) % 4000);
+}
+
 static void lazy_free(uint64_t *random)
 {
 	if (madvise(start_of(R_FREE), size_of(R_FREE), MADV_FREE))
@@ -607,6 +660,7 @@ static const struct modifier {
 	{ TORTURE_MIGRATE, migrate, NULL },
 	{ TORTURE_SWAP, swap, has_swap },
 	{ TORTURE_UNSHARE, unshare_table, has_hugetlb },
+	{ TORTURE_RECLAIM, reclaim, NULL },
 };
 
 #define NR_MODIFIERS (sizeof(modifiers) / sizeof(modifiers[0]))
@@ -645,6 +699,7 @@ static void make_regions(void)
 	add_region(R_MREMAP, SPARSE, 5, TORTURE_WALKED);
 	add_region(R_MREMAP2, SPARSE, 5, TORTURE_WALKED);
 	add_region(R_SWAP, SPARSE, 6, TORTURE_WALKED | TORTURE_KEPT);
+	add_region(R_RECLAIM, NR_TABLES * huge, 8, TORTURE_WALKED);
 	ctl->nr_regions = R_HUGETLB;
 	map(R_COUNTED, -1, false);
 	fill(R_COUNTED);
@@ -655,6 +710,8 @@ static void make_regions(void)
 	fill(R_FREE);
 	map(R_SWAP, -1, false);
 	fill(R_SWAP);
+	map(R_RECLAIM, -1, false);
+	madvise(start_of(R_RECLAIM), size_of(R_RECLAIM), MADV_DONTFORK);
 }
 
 static void enable_modifiers(void)
@@ -691,20 +748,27 @@ static void on_stop(int sig)
 	ctl->pause = 0;
 }
 
+static pthread_t started[TORTURE_MAX_THREADS + NR_MODIFIERS + NR_STORERS];
+static unsigned int nr_started;
+
+static void start(void *(*fn)(void *), void *arg)
+{
+	if (pthread_create(&started[nr_started++], NULL, fn, arg))
+		die("pthread_create", "free some memory");
+}
+
 static void run(void)
 {
-	pthread_t threads[TORTURE_MAX_THREADS + NR_MODIFIERS];
-	unsigned int n = 0;
-
-	for (; n < nr_threads; n++)
-		if (pthread_create(&threads[n], NULL, counter_fn, (void *)(uintptr_t)n))
-			die("pthread_create", "free some memory");
+	for (uintptr_t i = 0; i < nr_threads; i++)
+		start(counter_fn, (void *)i);
 	for (unsigned int i = 0; i < NR_MODIFIERS; i++)
-		if (ctl->enabled & 1u << modifiers[i].op &&
-		    pthread_create(&threads[n++], NULL, modifier_fn, (void *)&modifiers[i]))
-			die("pthread_create", "free some memory");
-	while (n--)
-		pthread_join(threads[n], NULL);
+		if (ctl->enabled & 1u << modifiers[i].op)
+			start(modifier_fn, (void *)&modifiers[i]);
+	if (ctl->enabled & 1u << TORTURE_RECLAIM)
+		for (uintptr_t i = 0; i < NR_STORERS; i++)
+			start(storer_fn, (void *)i);
+	while (nr_started--)
+		pthread_join(started[nr_started], NULL);
 }
 
 int main(void)

@@ -83,7 +83,8 @@ MODULE_PARM_DESC(settle, "wait for TLB flushes by an IPI, where an emulator (QEM
 
 static const char * const op_names[] = {
 	"collapse", "split", "shmem", "dontneed", "free", "munmap", "mremap",
-	"mprotect", "fork", "migrate", "swap", "unshare", "onoff", "store"
+	"mprotect", "fork", "migrate", "swap", "unshare", "reclaim", "onoff",
+	"store"
 };
 
 static_assert(ARRAY_SIZE(op_names) == TORTURE_NR_OPS);
