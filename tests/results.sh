@@ -32,4 +32,16 @@ test_no_results_are_a_failure() {
 	kunit_lines x86_64 x86 patched x86/patched | grep -q '^FAIL x86/patched/'
 }
 
+test_program_says_why() {
+	mkdir -p "$T/run"
+	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
+		'    # Subtest: ptwalk_x' '    1..2' '    # a: 3 moves' '    ok 1 a' \
+		'    # b: 4 moves' '    # b: word 15 is 7' '    not ok 2 b' 'not ok 1 ptwalk_x' \
+		'end: fail tests=2 failed=1 skipped=0 complaints=0' >"$T/run/verdict.log"
+	echo 'fail: end: fail' >"$T/run/result.txt"
+	"$top/scripts/judge" "$T/run" --mmu x86 >"$T/out" || :
+	cat "$T/out"
+	grep -qx 'PASS ptwalk_x.a' "$T/out" && grep -qx 'FAIL ptwalk_x.b (word 15 is 7)' "$T/out"
+}
+
 run_tests
