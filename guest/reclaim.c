@@ -3,17 +3,13 @@
  * What system calls do to page tables while another thread gives memory back
  * with MADV_DONTNEED, which frees the tables that it empties: fork, mremap,
  * userfaultfd.  A suite of its own, as a module cannot call them.
- *
- *   ptwalk_reclaim_user [CASE-GLOB [seconds=N]]		KTAP on stdout
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,10 +19,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "suite.h"
 
 #ifndef UFFDIO_MOVE
 struct uffdio_move {
@@ -51,9 +47,6 @@ struct uffdio_move {
 #define OTHER		(BASE + 4 * LEN)
 
 static size_t page_size;
-static double seconds = 3;
-static char why[200];
-static bool skip;
 
 /* What the other thread gives back, until it is told to stop. */
 static struct {
@@ -64,36 +57,6 @@ static struct {
 	bool stop;
 	pthread_t thread;
 } giver;
-
-__attribute__((format(printf, 1, 2)))
-static void failed(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (!*why)
-		vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-}
-
-__attribute__((format(printf, 1, 2)))
-static void skipped(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	skip = true;
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 static long status_kb(const char *name)
 {
@@ -106,7 +69,7 @@ static char *map(char *addr, size_t len, int flags, int fd)
 		       flags | MAP_FIXED | MAP_NORESERVE, fd, 0);
 
 	if (p == MAP_FAILED) {
-		failed("mmap: %m");
+		fail("mmap: %m");
 		return NULL;
 	}
 	madvise(p, len, MADV_NOHUGEPAGE);
@@ -164,7 +127,7 @@ static void expect_no_memory_left(char *addr, size_t len, long before)
 	munmap(addr, len);
 	/* Stacks and buffers of this program come and go. */
 	if (status_kb("RssAnon") > before + 512)
-		failed("%ld kB of pages are left that nothing maps",
+		fail("%ld kB of pages are left that nothing maps",
 		       status_kb("RssAnon") - before);
 }
 
@@ -174,27 +137,31 @@ static uint64_t *word(char *addr, int i)
 }
 
 /*
- * What is there.  Multi-threaded TCG of powerpc does not wait for a tlbie: what
- * another thread has given back may be seen for a moment more, and what its page
- * was used for next.
+ * Multi-threaded TCG of powerpc does not wait for a tlbie: what another thread has
+ * given back may be seen for a moment more, and what its page was used for next.
  */
+#ifdef __powerpc64__
+#define FLUSH_MAY_BE_LATE	true
+#else
+#define FLUSH_MAY_BE_LATE	false
+#endif
+
+/* What is there, in the end. */
 static uint64_t settled(uint64_t *ptr, uint64_t expected)
 {
 	uint64_t value = *(volatile uint64_t *)ptr;
 
-#ifdef __powerpc64__
-	if (value && value != expected) {
+	if (FLUSH_MAY_BE_LATE && value && value != expected) {
 		usleep(1000);
 		value = *(volatile uint64_t *)ptr;
 	}
-#endif
 	return value;
 }
 
 /* Broken: a child sees memory that is not its parent's. */
 static void fork_versus_dontneed(void)
 {
-	double end = now() + seconds;
+	double end = now() + case_seconds();
 	char *mem = map_anon(BASE, 2 * LEN);
 	unsigned long forks = 0;
 	int status = 0;
@@ -227,7 +194,7 @@ static void fork_versus_dontneed(void)
 	printf("    # fork_versus_dontneed: %lu forks, %lu times given back\n",
 	       forks, giver.rounds);
 	if (status)
-		failed("child saw wrong memory (status %#x)", status);
+		fail("child saw wrong memory (status %#x)", status);
 	munmap(mem, 2 * LEN);
 }
 
@@ -235,7 +202,7 @@ static void fork_versus_dontneed(void)
 static void mremap_versus_dontneed(void)
 {
 	long before = status_kb("RssAnon");
-	double end = now() + seconds;
+	double end = now() + case_seconds();
 	unsigned long moves = 0;
 	/* Not by whole tables, and the second half is not given back. */
 	char *from = BASE + page_size, *to = OTHER, *mem, *next;
@@ -246,11 +213,11 @@ static void mremap_versus_dontneed(void)
 	for (int i = 0; i < NR_TABLES * 8; i++)
 		*word(mem, i) = i + 1;
 	start_giving(OTHER, LEN);
-	while (now() < end && !*why) {
+	while (now() < end && !over()) {
 		next = mem == from ? to : from;
 		if (mremap(mem, 2 * LEN, 2 * LEN, MREMAP_MAYMOVE | MREMAP_FIXED,
 			   next) != next) {
-			failed("mremap: %m");
+			fail("mremap: %m");
 			break;
 		}
 		mem = next;
@@ -258,7 +225,7 @@ static void mremap_versus_dontneed(void)
 			uint64_t value = settled(word(mem, i), i + 1);
 
 			if (value != i + 1UL && (value || i >= NR_TABLES * 4))
-				failed("word %d is %llu", i, (unsigned long long)value);
+				fail("word %d is %llu", i, (unsigned long long)value);
 			*word(mem, i) = i + 1;
 		}
 		moves++;
@@ -275,7 +242,7 @@ static int open_uffd(uint64_t features)
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
-		skipped("userfaultfd with features %#llx: %s",
+		skip("userfaultfd with features %#llx: %s",
 			(unsigned long long)features, strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -293,7 +260,7 @@ static bool register_uffd(int fd, char *addr, size_t len, uint64_t mode)
 
 	if (!ioctl(fd, UFFDIO_REGISTER, &reg))
 		return true;
-	skipped("UFFDIO_REGISTER: %s", strerror(errno));
+	skip("UFFDIO_REGISTER: %s", strerror(errno));
 	return false;
 }
 
@@ -303,7 +270,7 @@ static bool is_present(int pagemap, char *addr)
 	uint64_t entry = 0;
 
 	if (pread(pagemap, &entry, 8, (uintptr_t)addr / page_size * 8) != 8)
-		failed("pagemap: %m");
+		fail("pagemap: %m");
 	return entry >> 63;
 }
 
@@ -311,7 +278,7 @@ static bool is_present(int pagemap, char *addr)
 static void uffd_move_versus_dontneed(void)
 {
 	long before = status_kb("RssAnon");
-	double end = now() + seconds;
+	double end = now() + case_seconds();
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	unsigned long moves = 0, again = 0, lost = 0, seq;
 	int fd = open_uffd(UFFD_FEATURE_MOVE);
@@ -324,7 +291,7 @@ static void uffd_move_versus_dontneed(void)
 	if (!src || !dst || !register_uffd(fd, dst, SPAN, UFFDIO_REGISTER_MODE_MISSING))
 		goto out;
 	start_giving(dst, SPAN);
-	while (now() < end && !*why) {
+	while (now() < end && !over()) {
 		struct uffdio_move move = {
 			.dst = (uintptr_t)dst, .src = (uintptr_t)src, .len = page_size,
 		};
@@ -333,7 +300,7 @@ static void uffd_move_versus_dontneed(void)
 		seq = giver_seq();
 		if (ioctl(fd, UFFDIO_MOVE, &move)) {
 			if (errno != EAGAIN && errno != EEXIST && errno != EBUSY)
-				failed("UFFDIO_MOVE: %m");
+				fail("UFFDIO_MOVE: %m");
 			madvise(src, page_size, MADV_DONTNEED);
 			madvise(dst, page_size, MADV_DONTNEED);
 			again++;
@@ -347,7 +314,7 @@ static void uffd_move_versus_dontneed(void)
 	printf("    # uffd_move_versus_dontneed: %lu moves, %lu refused, %lu times given back\n",
 	       moves, again, giver.rounds);
 	if (lost)
-		failed("%lu pages were moved to nowhere", lost);
+		fail("%lu pages were moved to nowhere", lost);
 	munmap(src, SPAN);
 	expect_no_memory_left(dst, SPAN, before);
 out:
@@ -358,7 +325,7 @@ out:
 /* Broken: a monitor is told that a page is there, and nobody fills it in. */
 static void uffd_copy_versus_dontneed(void)
 {
-	double end = now() + seconds;
+	double end = now() + case_seconds();
 	int fd = open_uffd(0);
 	unsigned long copies = 0;
 	char *buf, *dst;
@@ -371,14 +338,14 @@ static void uffd_copy_versus_dontneed(void)
 		goto out;
 	memset(buf, 1, page_size);
 	start_giving(dst, SPAN);
-	while (now() < end && !*why) {
+	while (now() < end && !over()) {
 		struct uffdio_copy copy = {
 			.dst = (uintptr_t)dst, .src = (uintptr_t)buf, .len = page_size,
 		};
 
 		madvise(dst, page_size, MADV_DONTNEED);
 		if (ioctl(fd, UFFDIO_COPY, &copy))
-			failed("UFFDIO_COPY: %m, after %lu", copies);
+			fail("UFFDIO_COPY: %m, after %lu", copies);
 		copies++;
 	}
 	stop_giving();
@@ -395,14 +362,14 @@ static bool is_protected(int pagemap, char *addr)
 	uint64_t entry = 0;
 
 	if (pread(pagemap, &entry, 8, (uintptr_t)addr / page_size * 8) != 8)
-		failed("pagemap: %m");
+		fail("pagemap: %m");
 	return entry & PM_UFFD_WP;
 }
 
 /* Broken: a write to protected memory is not reported. */
 static void uffd_wp_versus_dontneed(void)
 {
-	double end = now() + seconds;
+	double end = now() + case_seconds();
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	int fd = open_uffd(UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 			   UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
@@ -414,31 +381,31 @@ static void uffd_wp_versus_dontneed(void)
 	if (fd < 0)
 		goto out;
 	if (ftruncate(file, SPAN)) {
-		failed("ftruncate: %m");
+		fail("ftruncate: %m");
 		goto out;
 	}
 	mem = map(BASE, SPAN, MAP_SHARED, file);
 	if (!mem || !register_uffd(fd, mem, SPAN, UFFDIO_REGISTER_MODE_WP))
 		goto out;
 	start_giving(mem, SPAN);
-	while (now() < end && !*why) {
+	while (now() < end && !over()) {
 		wp.range.start = (uintptr_t)mem;
 		wp.range.len = page_size;
 		wp.mode = UFFDIO_WRITEPROTECT_MODE_WP;
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
-			failed("UFFDIO_WRITEPROTECT: %m");
+			fail("UFFDIO_WRITEPROTECT: %m");
 		/* Markers stay, whatever is given back. */
 		open_ += !is_protected(pagemap, mem);
 		wp.mode = 0;
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
-			failed("UFFDIO_WRITEPROTECT: %m");
+			fail("UFFDIO_WRITEPROTECT: %m");
 		rounds++;
 	}
 	stop_giving();
 	printf("    # uffd_wp_versus_dontneed: %lu times protected, %lu times given back\n",
 	       rounds, giver.rounds);
 	if (open_)
-		failed("%lu pages were not protected", open_);
+		fail("%lu pages were not protected", open_);
 	munmap(mem, SPAN);
 out:
 	close(file);
@@ -456,13 +423,13 @@ static void expect_tables_freed(char *mem, char contents)
 		mem[i * SPAN] = 1;
 	touched = status_kb("VmPTE") - before;
 	if (madvise(mem, 64 * SPAN, MADV_DONTNEED_LOCKED))
-		failed("MADV_DONTNEED_LOCKED: %m");
+		fail("MADV_DONTNEED_LOCKED: %m");
 	left = status_kb("VmPTE") - before;
 	/* Some of it may be of the upper levels. */
 	if (left > touched / 2)
-		failed("of %ld kB of page tables %ld kB are left", touched, left);
+		fail("of %ld kB of page tables %ld kB are left", touched, left);
 	if (mem[SPAN] != contents)
-		failed("memory is %d, not %d", mem[SPAN], contents);
+		fail("memory is %d, not %d", mem[SPAN], contents);
 }
 
 /* Broken: locked memory that is given back leaves its tables behind. */
@@ -473,7 +440,7 @@ static void locked_tables_are_freed(void)
 	if (!mem)
 		return;
 	if (mlock2(mem, 64 * SPAN, MLOCK_ONFAULT))
-		skipped("mlock2: %s", strerror(errno));
+		skip("mlock2: %s", strerror(errno));
 	else
 		expect_tables_freed(mem, 0);
 	munmap(mem, 64 * SPAN);
@@ -486,7 +453,7 @@ static void secret_tables_are_freed(void)
 	char *mem;
 
 	if (fd < 0 || ftruncate(fd, 64 * SPAN)) {
-		skipped("memfd_secret: %s", strerror(errno));
+		skip("memfd_secret: %s", strerror(errno));
 		return;
 	}
 	mem = map(BASE, 64 * SPAN, MAP_SHARED, fd);
@@ -511,34 +478,23 @@ static const struct {
 	CASE(secret_tables_are_freed),
 };
 
-#define NR_CASES	(sizeof(cases) / sizeof(cases[0]))
+static const char *case_name(unsigned int i)
+{
+	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
+}
+
+static void run_case(unsigned int i)
+{
+	cases[i].run();
+}
 
 int main(int argc, char **argv)
 {
-	const char *glob = argc > 1 ? argv[1] : "*";
-	unsigned int n = 0, bad = 0;
+	static const struct suite suite = {
+		.name = "ptwalk_reclaim_user", .seconds = 3,
+		.case_name = case_name, .run = run_case,
+	};
 
-	if (argc > 2)
-		sscanf(argv[2], "seconds=%lf", &seconds);
 	page_size = sysconf(_SC_PAGESIZE);
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (unsigned int i = 0; i < NR_CASES; i++)
-		n += !fnmatch(glob, cases[i].name, 0);
-	printf("KTAP version 1\n1..1\n    KTAP version 1\n"
-	       "    # Subtest: ptwalk_reclaim_user\n    1..%u\n", n);
-	n = 0;
-	for (unsigned int i = 0; i < NR_CASES; i++) {
-		if (fnmatch(glob, cases[i].name, 0))
-			continue;
-		*why = '\0';
-		skip = false;
-		cases[i].run();
-		bad += *why && !skip;
-		if (*why && !skip)
-			printf("    # %s: %s\n", cases[i].name, why);
-		printf("    %sok %u %s%s%s\n", *why && !skip ? "not " : "", ++n,
-		       cases[i].name, skip ? " # SKIP " : "", skip ? why : "");
-	}
-	printf("%sok 1 ptwalk_reclaim_user\n", bad ? "not " : "");
-	return 0;
+	return run_suite(&suite, argc, argv);
 }

@@ -6,18 +6,14 @@
  * the host collapse, split, zap, migrate or write-protect that memory; what
  * the guest stored must be what guest and host read.
  *
- *   ptwalk_kvm [CASE-GLOB [seconds=N]]		KTAP on stdout; N for each case
- *
- * The guest is described in vmm.h.
+ * The guest is described in vmm.h, the command line in suite.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,10 +22,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "suite.h"
 #include "vmm.h"
 
 #ifndef MADV_COLLAPSE
@@ -87,42 +83,15 @@ static struct {
 	pthread_t thread[VCPUS];
 	atomic_uint passes[VCPUS], zeros, refused;
 	unsigned int vcpus;
-	atomic_bool stop_vcpus, stop_storms, failed;
-	char why[256];
+	atomic_bool stop_vcpus, stop_storms;
 } vm;
 
 static int kvm_fd;
 static bool huge_pages;
 static size_t page_size, pages, run_size;
-static double seconds_per_case = 2;
 static unsigned int seed = 1;
 
 /* ------------------------------------------------------------------ common */
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-/* The first failure of a case is the one that is reported. */
-__attribute__((format(printf, 1, 2)))
-static void fail(const char *fmt, ...)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	va_list ap;
-
-	pthread_mutex_lock(&lock);
-	if (!vm.failed) {
-		va_start(ap, fmt);
-		vsnprintf(vm.why, sizeof(vm.why), fmt, ap);
-		va_end(ap);
-		vm.failed = true;
-	}
-	pthread_mutex_unlock(&lock);
-}
 
 /* ---------------------------------------------------------------- contents */
 
@@ -180,7 +149,7 @@ static void check_memory(char *memory, const char *whose)
 	size_t per_page = page_size / sizeof(uint64_t);
 	size_t words = (VCPUS * sizeof(uint32_t) + 7) / 8;
 
-	for (size_t page = 0; page < pages && !vm.failed; page++) {
+	for (size_t page = 0; page < pages && !over(); page++) {
 		uint64_t *p = (uint64_t *)(memory + page * page_size);
 		bool zapped = zaps && !p[words];
 
@@ -221,14 +190,14 @@ static bool run_once(struct vcpu *vcpu)
 
 	if (ioctl(vcpu->fd, KVM_RUN, 0)) {
 		if (errno == EINTR || errno == EAGAIN)
-			return !vm.failed;
+			return !over();
 		if (errno != EFAULT || !(vm.test->flags & PROTECTS)) {
 			fail("KVM_RUN of vCPU %d: %s", vcpu->id, strerror(errno));
 			return false;
 		}
 		vm.refused++;
 		usleep(200);
-		return !vm.failed;
+		return !over();
 	}
 	switch (arch_guest_exit(vcpu, &m)) {
 	case GUEST_PASS:
@@ -236,7 +205,7 @@ static bool run_once(struct vcpu *vcpu)
 		return !vm.stop_vcpus;
 	case GUEST_MISMATCH:
 		mismatch(vcpu->id, &m);
-		return !vm.failed;
+		return !over();
 	default:
 		fail("vCPU %d is lost: exit reason %u (MMIO at %#llx, if it is 6)", vcpu->id,
 		     vcpu->run->exit_reason, (unsigned long long)vcpu->run->mmio.phys_addr);
@@ -259,14 +228,14 @@ static bool wait_passes(unsigned int more)
 
 	read_passes(from);
 	for (unsigned int v = 0; v < vm.vcpus; v++) {
-		while (vm.passes[v] - from[v] < more && !vm.failed) {
+		while (vm.passes[v] - from[v] < more && !over()) {
 			if (now() > until)
 				fail("vCPU %d has not ended pass %u for %d s", v,
 				     vm.passes[v] + 1, STUCK_SECONDS);
 			usleep(500);
 		}
 	}
-	return !vm.failed;
+	return !over();
 }
 
 /* ------------------------------------------------------------------ storms */
@@ -365,7 +334,7 @@ static void protect(struct storm *storm)
 	count(storm, "write protections", !mprotect(chunk, CHUNK, PROT_READ));
 	memcpy(before, chunk, CHUNK);
 	usleep(1000 + draw(storm, 4000));
-	for (size_t at = 0; at < CHUNK && !vm.failed; at += page_size)
+	for (size_t at = 0; at < CHUNK && !over(); at += page_size)
 		if (memcmp(before + at, chunk + at, page_size))
 			fail("page %zu changes while it is read-only",
 			     (chunk + at - vm.memory) / page_size);
@@ -465,7 +434,7 @@ static void *run_storm(void *arg)
 {
 	struct storm *storm = arg;
 
-	while (!vm.stop_storms && !vm.failed)
+	while (!vm.stop_storms && !over())
 		storm->once(storm);
 	return NULL;
 }
@@ -570,7 +539,7 @@ static bool all_had_a_turn(const struct storm *storms, int n)
 
 static void run_guest(struct storm *storms, int n)
 {
-	double until = now() + seconds_per_case;
+	double until = now() + case_seconds();
 	unsigned int v;
 
 	for (v = 0; v < vm.vcpus; v++)
@@ -587,12 +556,12 @@ static void run_guest(struct storm *storms, int n)
 		pthread_join(storms[i].thread, NULL);
 	vm.stop_vcpus = true;
 	for (v = 0; v < vm.vcpus; v++) {
-		while (vm.failed && pthread_tryjoin_np(vm.thread[v], NULL)) {
+		while (over() && pthread_tryjoin_np(vm.thread[v], NULL)) {
 			vm.vcpu[v].run->immediate_exit = 1;
 			pthread_kill(vm.thread[v], SIGUSR1);
 			usleep(1000);
 		}
-		if (!vm.failed)
+		if (!over())
 			pthread_join(vm.thread[v], NULL);
 	}
 }
@@ -607,14 +576,14 @@ static void describe(const struct storm *storms, int n)
 }
 
 /* A storm that did nothing: the machine cannot, or the case proves nothing. */
-static void judge_storm(const struct storm *storm, char *reason, size_t size)
+static void judge_storm(const struct storm *storm)
 {
 	if (storm->done)
 		return;
 	if (storm->error)
-		snprintf(reason, size, "no %s: %s", storm->what, strerror(storm->error));
+		skip("no %s: %s", storm->what, strerror(storm->error));
 	else
-		fail("no %s in %g s", storm->what ?: "turn for a thread", seconds_per_case);
+		fail("no %s in %g s", storm->what ?: "turn for a thread", case_seconds());
 }
 
 /* The storms of a case that this machine can have; their number */
@@ -631,35 +600,31 @@ static int choose_storms(const struct kvm_case *test, struct storm *storms)
 	return n;
 }
 
-/* "" if the case is done, otherwise why it is skipped */
-static const char *run_case(const struct kvm_case *test)
+static void run_guest_case(const struct kvm_case *test)
 {
-	static char reason[128];
 	struct storm storms[ARRAY_SIZE(test->storms) + 1] = { 0 }, last = { 0 };
 	int n = choose_storms(test, storms);
 
 	memset(&vm, 0, sizeof(vm));
 	vm.test = test;
-	reason[0] = '\0';
 	if (!n && test->storms[0])
-		return "no huge pages";
+		return skip("no huge pages");
 	if (!create_vm()) {
 		fail("cannot create the guest: %s", strerror(errno));
 		destroy_vm();
-		return reason;
+		return;
 	}
 	storms[n++].once = check_while_running;
 	run_guest(storms, n);
-	if (test->flags & LOGS && !vm.failed) {
+	if (test->flags & LOGS && !over()) {
 		copy_dirty_pages(&last);
 		check_memory(vm.copy, "the copy by the dirty log");
 	}
 	check_memory(vm.memory, "the host's memory");
 	describe(storms, n);
-	for (int i = 0; i < n && !vm.failed && !*reason; i++)
-		judge_storm(&storms[i], reason, sizeof(reason));
+	for (int i = 0; i < n && !over(); i++)
+		judge_storm(&storms[i]);
 	destroy_vm();
-	return reason;
 }
 
 static bool can_collapse(void)
@@ -702,33 +667,30 @@ static void wake(int signal)
 	(void)signal;
 }
 
+static const char *case_name(unsigned int i)
+{
+	return i < ARRAY_SIZE(cases) ? cases[i].name : NULL;
+}
+
+static const char *lacks;
+
+static void run_case(unsigned int i)
+{
+	if (lacks)
+		skip("%s", lacks);
+	else
+		run_guest_case(&cases[i]);
+}
+
 int main(int argc, char **argv)
 {
-	const char *glob = argc > 1 ? argv[1] : "*", *skip;
+	static const struct suite suite = {
+		.name = "ptwalk_kvm", .seconds = 2,
+		.case_name = case_name, .run = run_case,
+	};
 	struct sigaction sa = { .sa_handler = wake };
-	int n = 0, failed = 0;
 
-	if (argc > 2)
-		sscanf(argv[2], "seconds=%lf", &seconds_per_case);
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigaction(SIGUSR1, &sa, NULL);
-	skip = setup();
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		n += !fnmatch(glob, cases[i].name, 0);
-	printf("KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: ptwalk_kvm\n    1..%d\n", n);
-	n = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		const char *reason = skip;
-
-		if (fnmatch(glob, cases[i].name, 0))
-			continue;
-		if (!skip)
-			reason = run_case(&cases[i]);
-		printf("    %sok %d %s%s%s\n", vm.failed ? "not " : "", ++n, cases[i].name,
-		       vm.failed ? " # " : *reason ? " # SKIP " : "",
-		       vm.failed ? vm.why : reason);
-		failed += vm.failed;
-	}
-	printf("%sok 1 ptwalk_kvm\n", failed ? "not " : "");
-	return 0;
+	lacks = setup();
+	return run_suite(&suite, argc, argv);
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See suite.h. */
+#define _GNU_SOURCE
+#include <fnmatch.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "suite.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool failed, skipped;
+static char why[256];
+static double seconds;
+
+void fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	pthread_mutex_lock(&lock);
+	if (!failed) {
+		va_start(ap, fmt);
+		vsnprintf(why, sizeof(why), fmt, ap);
+		va_end(ap);
+		failed = true;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void skip(const char *fmt, ...)
+{
+	va_list ap;
+
+	pthread_mutex_lock(&lock);
+	if (!failed) {
+		va_start(ap, fmt);
+		vsnprintf(why, sizeof(why), fmt, ap);
+		va_end(ap);
+		skipped = true;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+bool over(void)
+{
+	return failed || skipped;
+}
+
+double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+double case_seconds(void)
+{
+	return seconds;
+}
+
+int run_suite(const struct suite *suite, int argc, char **argv)
+{
+	const char *glob = argc > 1 ? argv[1] : "*", *name;
+	unsigned int n = 0, bad = 0, i;
+
+	seconds = suite->seconds;
+	if (argc > 2)
+		sscanf(argv[2], "seconds=%lf", &seconds);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (i = 0; (name = suite->case_name(i)); i++)
+		n += !fnmatch(glob, name, 0);
+	printf("KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: %s\n    1..%u\n",
+	       suite->name, n);
+	n = 0;
+	for (i = 0; (name = suite->case_name(i)); i++) {
+		if (fnmatch(glob, name, 0))
+			continue;
+		failed = false;
+		skipped = false;
+		suite->run(i);
+		printf("    %sok %u %s%s%s\n", failed ? "not " : "", ++n, name,
+		       failed ? " # " : skipped ? " # SKIP " : "", over() ? why : "");
+		bad += failed;
+	}
+	printf("%sok 1 %s\n", bad ? "not " : "", suite->name);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A suite that is a program: runs its cases, and writes KTAP.
+ *
+ *   ptwalk_SUITE [CASE-GLOB [seconds=N]]	N for each case that takes time
+ */
+#ifndef GUEST_SUITE_H
+#define GUEST_SUITE_H
+
+#include <stdbool.h>
+
+/**
+ * struct suite - its name, and its cases
+ * @name: as the program is called
+ * @seconds: how long a case runs, unless "seconds=" is given
+ * @case_name: name of case number @i, NULL behind the last one
+ * @run: runs it; calls fail() or skip(), or neither
+ */
+struct suite {
+	const char *name;
+	double seconds;
+	const char *(*case_name)(unsigned int i);
+	void (*run)(unsigned int i);
+};
+
+/**
+ * run_suite() - what main() does
+ * @suite: the suite
+ * @argc: of main()
+ * @argv: of main()
+ *
+ * Return: what main() returns: 0, the results tell the rest.
+ */
+int run_suite(const struct suite *suite, int argc, char **argv);
+
+/**
+ * fail() - the case fails
+ * @fmt: why, for printf(); only the first reason is reported
+ *
+ * Context: any thread.
+ */
+void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * skip() - the case cannot run here
+ * @fmt: why, for printf(); means nothing if the case fails
+ */
+void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * over() - whether it is known how the case ends
+ *
+ * Return: true after fail() or skip().
+ */
+bool over(void);
+
+/**
+ * now() - seconds of a clock that is never set
+ */
+double now(void);
+
+/**
+ * case_seconds() - how long a case shall run
+ */
+double case_seconds(void);
+
+#endif /* GUEST_SUITE_H */
