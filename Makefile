@@ -3,13 +3,14 @@
 
 VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL QEMU_ARGS \
 	DURATION SEED REPLAY TORTURE KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES \
-	QUICK CONFIGS SUBLEVELS BENCH SMPS PROVOKE
+	QUICK CONFIGS SUBLEVELS BENCH SMPS PROVOKE SELFTESTS
 export $(foreach v,$(VARS),$(if $($(v)),$(v)))
 
 help:
 	@scripts/help
 TARGETS := run check deps fetch tree kernel module boot apply sublevels series table bisect \
-	mutants variants models static torture walk-code walk-cost reclaim-cost bench
+	mutants variants models static torture walk-code walk-cost reclaim-cost bench \
+	selftests
 $(TARGETS):
 	@scripts/$(or $(script-$@),$@)
 print-image:
