@@ -347,29 +347,6 @@ static void detached_tables_are_met(struct kunit *test)
 		kunit_skip(test, "no fault met a detached table within a minute: run longer or with stress_hpt");
 }
 
-/* ------------------------------------------------------- table or neighbour */
-
-/*
- * Broken: a fault does not see that the table it is about to use was detached,
- * and the next one attached in its place; what it maps is lost.
- */
-static void no_table_is_taken_for_its_neighbour(struct kunit *test)
-{
-	struct ptwalk_full_page full;
-	pmd_t *a, *b;
-	int i;
-
-	need_hash(test);
-	ptwalk_mm_enter(test);
-	full = ptwalk_fill_page(test, PTWALK_BASE, PMD_SIZE, PTWALK_FULL_TABLES);
-	a = ptwalk_pmd_offset(current->mm, full.addr);
-	for (i = 1; i < full.nr; i++, a = b) {
-		b = ptwalk_pmd_offset(current->mm, full.addr + i * full.step);
-		KUNIT_EXPECT_FALSE_MSG(test, pmd_same(*a, *b), "%lx and %lx",
-				       pmd_val(*a), pmd_val(*b));
-	}
-}
-
 /* ------------------------------------------------- entries of another kind */
 
 #ifdef CONFIG_HUGETLB_PAGE
@@ -613,6 +590,8 @@ static void replaced_table_is_noticed(struct kunit *test)
 	struct mm_struct *mm;
 
 	need_hash(test);
+	if (PTE_FRAG_NR == 1)
+		kunit_skip(test, "a table is a page here");
 	mm = ptwalk_mm_enter(test);
 	late = kunit_kzalloc(test, sizeof(*late), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, late);
@@ -634,7 +613,6 @@ static struct kunit_case ptwalk_hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(detached_tables_are_met),
-	KUNIT_CASE(no_table_is_taken_for_its_neighbour),
 	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
 	KUNIT_CASE(replaced_table_is_noticed),
 	{}
