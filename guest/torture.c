@@ -444,6 +444,20 @@ static void dontneed(uint64_t *random)
 
 /* Odd: memory in R_RECLAIM may vanish */
 static uint32_t given_back;
+static unsigned int storing;
+
+/*
+ * Where a flush does not wait, a thread might store in a page that was freed: then
+ * nobody stores meanwhile.
+ */
+static bool may_store(void)
+{
+	__atomic_add_fetch(&storing, 1, __ATOMIC_SEQ_CST);
+	if (!ctl->settle || !(__atomic_load_n(&given_back, __ATOMIC_SEQ_CST) & 1))
+		return true;
+	__atomic_sub_fetch(&storing, 1, __ATOMIC_SEQ_CST);
+	return false;
+}
 
 /*
  * Refills tables while they are emptied.  A store must still be there at the next
@@ -459,7 +473,7 @@ static void *storer_fn(void *arg)
 	volatile uint64_t *word;
 
 	while (stores && !stopped()) {
-		if (!(ctl->focus & 1u << TORTURE_RECLAIM)) {
+		if (!(ctl->focus & 1u << TORTURE_RECLAIM) || !may_store()) {
 			usleep(1000);
 			continue;
 		}
@@ -472,6 +486,7 @@ static void *storer_fn(void *arg)
 			fail(TORTURE_FAIL_LOST, "a store was lost", (unsigned long)word);
 		s->when = __atomic_load_n(&given_back, __ATOMIC_SEQ_CST);
 		s->value = *word = ++value;
+		__atomic_sub_fetch(&storing, 1, __ATOMIC_SEQ_CST);
 	}
 	free(stores);
 	return NULL;
@@ -484,6 +499,8 @@ static void reclaim(uint64_t *random)
 	size_t size = (1 + rnd(random) % (NR_TABLES - first)) * huge_size;
 
 	__atomic_add_fetch(&given_back, 1, __ATOMIC_SEQ_CST);
+	while (ctl->settle && __atomic_load_n(&storing, __ATOMIC_SEQ_CST))
+		sched_yield();
 	madvise(addr, size, rnd(random) % 4 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	if (madvise(addr, size, MADV_DONTNEED))
 		fail(TORTURE_FAIL_REFUSED, "MADV_DONTNEED", 0);
