@@ -44,4 +44,33 @@ test_program_says_why() {
 	grep -qx 'PASS ptwalk_x.a' "$T/out" && grep -qx 'FAIL ptwalk_x.b (word 15 is 7)' "$T/out"
 }
 
+# boots that end with a panic, which the console says was for WHY, and then well
+panics_once() {
+	BUILD=$T/b
+	local run=$T/b/run/x86_64-patched
+	rm -rf "$run"
+	mkdir -p "$run" "$T/top/scripts"
+	cp -r "$top/scripts/arch" "$T/top/scripts/"
+	cat >"$T/top/scripts/boot" <<-END
+	#!/bin/sh
+	echo "Oops: $1" >"$run/console.log"
+	echo '-accel tcg,thread=multi' >"$run/qemu.cmd"
+	[ ! -e "$run/twice" ] || exit 0
+	touch "$run/twice"
+	exit 4
+	END
+	chmod +x "$T/top/scripts/boot"
+	(
+		. "$top/scripts/lib.sh"
+		top=$T/top ARCH=x86_64 MMU=x86 FLAVOR=patched boot_logged
+	)
+}
+
+test_stale_breakpoint_boots_again() { panics_once 'int3: 0000 [#1] SMP'; }
+
+test_panic_does_not_boot_again() {
+	if panics_once '0000 [#1] SMP'; then fail 'it booted again'; fi
+	[ -e "$T/b/run/x86_64-patched/twice" ]
+}
+
 run_tests
