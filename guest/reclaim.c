@@ -128,7 +128,7 @@ static void expect_no_memory_left(char *addr, size_t len, long before)
 	/* Stacks and buffers of this program come and go. */
 	if (status_kb("RssAnon") > before + 512)
 		fail("%ld kB of pages are left that nothing maps",
-		       status_kb("RssAnon") - before);
+		     status_kb("RssAnon") - before);
 }
 
 static uint64_t *word(char *addr, int i)
@@ -243,7 +243,7 @@ static int open_uffd(uint64_t features)
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
 		skip("userfaultfd with features %#llx: %s",
-			(unsigned long long)features, strerror(errno));
+		     (unsigned long long)features, strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return -1;

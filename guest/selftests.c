@@ -21,10 +21,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "suite.h"
 
 #define FOLDER		"/lib/ptwalk"
 #define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
@@ -39,14 +39,6 @@ struct sysctl {
 	char path[128];
 	char old[64];
 };
-
-static double seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 /* ---------------------------------------------------------- preparations */
 
@@ -183,7 +175,7 @@ static void print_stacks(const char *name, pid_t pid)
 
 static void run(const char *name, int limit, char **argv)
 {
-	double until = seconds() + limit;
+	double until = now() + limit;
 	int status = 0, fds[2];
 	struct pollfd pfd;
 	pid_t pid, ended;
@@ -202,7 +194,7 @@ static void run(const char *name, int limit, char **argv)
 		poll(&pfd, 1, 100);
 		copy_output(name, fds[0]);
 		ended = waitpid(pid, &status, WNOHANG);
-	} while (!ended && seconds() < until);
+	} while (!ended && now() < until);
 	if (!ended)
 		print_stacks(name, pid);
 	end_group(pid);
@@ -214,7 +206,7 @@ static void run(const char *name, int limit, char **argv)
 		printf("selftest: %s end signal %d\n", name, WTERMSIG(status));
 	else
 		printf("selftest: %s end exit %d\n", name, WEXITSTATUS(status));
-	printf("# %s took %.0f s\n", name, seconds() - until + limit);
+	printf("# %s took %.0f s\n", name, now() - until + limit);
 }
 
 /* "NAME SECONDS SYSCTLS COMMAND..." */

@@ -15,32 +15,33 @@ static atomic_bool failed, skipped;
 static char why[256];
 static double seconds;
 
+/* The first failure of a case is the one that is reported. */
+static void end_case(atomic_bool *how, const char *fmt, va_list ap)
+{
+	pthread_mutex_lock(&lock);
+	if (!failed) {
+		vsnprintf(why, sizeof(why), fmt, ap);
+		*how = true;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
 void fail(const char *fmt, ...)
 {
 	va_list ap;
 
-	pthread_mutex_lock(&lock);
-	if (!failed) {
-		va_start(ap, fmt);
-		vsnprintf(why, sizeof(why), fmt, ap);
-		va_end(ap);
-		failed = true;
-	}
-	pthread_mutex_unlock(&lock);
+	va_start(ap, fmt);
+	end_case(&failed, fmt, ap);
+	va_end(ap);
 }
 
 void skip(const char *fmt, ...)
 {
 	va_list ap;
 
-	pthread_mutex_lock(&lock);
-	if (!failed) {
-		va_start(ap, fmt);
-		vsnprintf(why, sizeof(why), fmt, ap);
-		va_end(ap);
-		skipped = true;
-	}
-	pthread_mutex_unlock(&lock);
+	va_start(ap, fmt);
+	end_case(&skipped, fmt, ap);
+	va_end(ap);
 }
 
 bool over(void)

@@ -443,17 +443,17 @@ static unsigned int all_passes(void)
 static void *run_storm(void *arg)
 {
 	struct storm *storm = arg;
-	unsigned int passes = 0;
+	unsigned int passes = 0, before;
 	double since = now();
 
 	while (!vm.stop_storms && !over()) {
 		storm->once(storm);
-		if (!vm.vcpus || all_passes() != passes) {
-			passes = all_passes();
+		before = passes;
+		passes = all_passes();
+		if (!vm.vcpus || passes != before)
 			since = now();
-		} else if (now() - since > STARVED_SECONDS) {
+		else if (now() - since > STARVED_SECONDS)
 			usleep(200000);
-		}
 	}
 	return NULL;
 }
