@@ -73,8 +73,6 @@ function bad_load(module) {
 	add_reason($0)
 	next
 }
-# A suite that is a program says why in the line before
-/^    # [^ ]+: /		{ said = substr($0, 7) }
 /^ *#/			{ collecting = 0; next }
 collecting		{ add_reason($0) }
 
@@ -97,13 +95,11 @@ function result(	bad, name, skip, at) {
 	inner = ""
 	if (bad && reason == "" && index($0, " # "))
 		reason = substr($0, index($0, " # ") + 3)
-	if (bad && reason == "" && index(said, $(bad ? 4 : 3) ": ") == 1)
-		reason = substr(said, index(said, ": ") + 2)
 	judge_case(name, bad, at, skip)
 	cases++
 	bad_cases += bad
 	seen[name] = 1
-	reason = said = ""
+	reason = ""
 	collecting = 0
 }
 

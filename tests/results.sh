@@ -36,7 +36,7 @@ test_program_says_why() {
 	mkdir -p "$T/run"
 	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
 		'    # Subtest: ptwalk_x' '    1..2' '    # a: 3 moves' '    ok 1 a' \
-		'    # b: 4 moves' '    # b: word 15 is 7' '    not ok 2 b' 'not ok 1 ptwalk_x' \
+		'    # b: 4 moves' '    not ok 2 b # word 15 is 7' 'not ok 1 ptwalk_x' \
 		'end: fail tests=2 failed=1 skipped=0 complaints=0' >"$T/run/verdict.log"
 	echo 'fail: end: fail' >"$T/run/result.txt"
 	"$top/scripts/judge" "$T/run" --mmu x86 >"$T/out" || :
