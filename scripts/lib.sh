@@ -101,6 +101,14 @@ run_key() {
 	printf '%s\n' "$key"
 }
 
+# check_words VARIABLE WORDS ALL: die unless each of WORDS is one of ALL
+check_words() {
+	local word
+	for word in $2; do
+		case " $3 " in *" $word "*) ;; *) die "unknown $1 '$word'" "$1= some of: $3" ;; esac
+	done
+}
+
 # need PROGRAM...: die, naming the cure, if one is missing
 need() {
 	local p

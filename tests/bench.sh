@@ -48,9 +48,7 @@ test_no_measurements() {
 
 # with_reason REASON...: the report, with these in benchmarks.explained
 with_reason() {
-	mkdir -p "$T/top"
-	cp -r "$top/scripts" "$T/top/"
-	printf '%s\n' "$@" >"$T/top/scripts/benchmarks.explained"
+	other_scripts benchmarks.explained "$@"
 	"$T/top/scripts/bench-report" "$T" >"$T/out" 2>&1
 }
 

@@ -27,6 +27,13 @@ refused() {
 	grep -E '^ptwalk: cure: ' "$T/refused" | grep -Eq -- "$cure" || fail "no cure like '$cure' from: $*"
 }
 
+# other_scripts FILE LINE...: a copy of the scripts in $T/top, with these lines in FILE
+other_scripts() {
+	mkdir -p "$T/top"
+	cp -r "$top/scripts" "$T/top/"
+	printf '%s\n' "${@:2}" >"$T/top/scripts/$1"
+}
+
 run_tests() {
 	local t log rc bad=0 T
 	for t in $(declare -F | sed -n 's/^declare -f test_//p'); do

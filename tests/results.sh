@@ -48,18 +48,10 @@ test_program_says_why() {
 panics_once() {
 	BUILD=$T/b
 	local run=$T/b/run/x86_64-patched
-	rm -rf "$run"
-	mkdir -p "$run" "$T/top/scripts"
-	cp -r "$top/scripts/arch" "$T/top/scripts/"
-	cat >"$T/top/scripts/boot" <<-END
-	#!/bin/sh
-	echo "Oops: $1" >"$run/console.log"
-	echo '-accel tcg,thread=multi' >"$run/qemu.cmd"
-	[ ! -e "$run/twice" ] || exit 0
-	touch "$run/twice"
-	exit 4
-	END
-	chmod +x "$T/top/scripts/boot"
+	mkdir -p "$run"
+	other_scripts boot '#!/bin/sh' "echo 'Oops: $1' >'$run/console.log'" \
+		"echo '-accel tcg,thread=multi' >'$run/qemu.cmd'" \
+		"[ ! -e '$run/twice' ] || exit 0" "touch '$run/twice'" 'exit 4'
 	(
 		. "$top/scripts/lib.sh"
 		top=$T/top ARCH=x86_64 MMU=x86 FLAVOR=patched boot_logged

@@ -115,9 +115,7 @@ test_uffd_is_read() {
 
 # with_exception LINE TEST...: compare, with that in selftests.except
 with_exception() {
-	mkdir -p "$T/top"
-	cp -r "$top/scripts" "$T/top/"
-	echo "$1" >"$T/top/scripts/selftests.except"
+	other_scripts selftests.except "$1"
 	shift
 	"$T/top/scripts/selftests-compare" x86 "$T/base" "$T/patched" "$@" >"$T/out" 2>&1
 }
