@@ -591,6 +591,30 @@ static void check_leaks(void)
 	}
 }
 
+/*
+ * Where the kernel has kmemleak.  It leaves memory alone that is a few seconds
+ * old, hence twice.  What fails the run is its line in the kernel log.
+ */
+static void scan_for_leaks(void)
+{
+	const char *path = "/sys/kernel/debug/kmemleak";
+	char line[256];
+	FILE *f;
+
+	for (int i = 0; i < 2; i++) {
+		if (!write_file(path, "scan"))
+			return;
+		sleep(SETTLE_SECONDS);
+	}
+	read_kmsg();
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		verdict("kmemleak: %s", line);
+	if (f)
+		fclose(f);
+	verdict("kmemleak: scanned\n");
+}
+
 static void print_end(void)
 {
 	bool must_test = !strcmp(option("ptwalk.run", "kunit"), "kunit");
@@ -614,6 +638,7 @@ int main(void)
 	if (!hung) {
 		unload_module();
 		check_leaks();
+		scan_for_leaks();
 	}
 	read_kmsg();
 	print_end();

@@ -78,3 +78,13 @@ kunit_lines() {
 	[ -n "$lines" ] || lines='FAIL results (there are none)'
 	label "$4" <<<"$lines"
 }
+
+# torture_line ARCH MMU NAME: the torture test for TORTURE seconds, a line
+torture_line() {
+	local log=$BUILD/log/torture-${3//\//-}.log
+	if ARCH=$1 MMU=$2 DURATION=$TORTURE step "torture $3" "$log" "$top/scripts/torture" >&2 </dev/null; then
+		echo "PASS torture-$3"
+	else
+		echo "FAIL torture-$3 ($(tail -n1 "$log"))"
+	fi
+}
