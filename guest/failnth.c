@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory runs out at every allocation of an operation, one after the other: the
+ * operation is refused, or finds a way without; nothing is lost, and when there
+ * is memory again it is done.
+ *
+ * /proc/thread-self/fail-nth makes the nth allocation from now on fail: pages,
+ * and with CONFIG_FAILSLAB slab objects.  Each attempt is a process of its own,
+ * so that the kernel checks its counters as it exits.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "suite.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+#define DEBUG		"/sys/kernel/debug/"
+#define HPAGE_SIZE	"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
+#define BASE		((char *)(1UL << 42))	/* far from the heap */
+#define SPAN		(16UL << 20)	/* what a table of any MMU maps, or more */
+#define GIGABYTE	(1UL << 30)	/* what a table of huge pages maps */
+#define MAX_NTH		2000	/* more allocations than an operation makes */
+#define REPEAT		4	/* what is leaked by each attempt adds up ... */
+#define LEAK_SLACK	2	/* ... to more table pages than come and go */
+
+enum outcome { DONE, REFUSED, BAD };	/* exit status of an attempt */
+
+static size_t page_size, huge_size, len;
+static char *mem, *other;
+static int uffd = -1;
+static char *why;	/* shared with the processes that try */
+
+static enum outcome bad(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, page_size, fmt, ap);
+	va_end(ap);
+	return BAD;
+}
+
+static bool map_at(char **where, char *addr, int flags, int fd)
+{
+	*where = mmap(addr, len, PROT_READ | PROT_WRITE,
+		      flags | MAP_FIXED | MAP_NORESERVE, fd, 0);
+	return *where != MAP_FAILED;
+}
+
+/* ------------------------------------------------- what an operation works on */
+
+static uint64_t *word(char *addr, size_t page)
+{
+	return (uint64_t *)(addr + page * page_size);
+}
+
+static void fill(char *addr)
+{
+	for (size_t i = 0; i < len / page_size; i++)
+		*word(addr, i) = i + 1;
+}
+
+static bool holds(char *addr, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		if (*(volatile uint64_t *)word(addr, i) != i + 1)
+			return false;
+	return true;
+}
+
+static bool is_intact(void)
+{
+	return holds(mem, 0, len / page_size);
+}
+
+static bool small_pages(void)
+{
+	len = huge_size;
+	if (!map_at(&mem, BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
+		return false;
+	fill(mem);
+	return true;
+}
+
+static bool huge_page(void)
+{
+	return small_pages() && !madvise(mem, len, MADV_COLLAPSE);
+}
+
+static bool two_mappings(void)
+{
+	int fd = memfd_create("ptwalk", 0);
+
+	len = huge_size;
+	if (fd < 0 || ftruncate(fd, len) || !map_at(&mem, BASE, MAP_SHARED, fd) ||
+	    !map_at(&other, BASE + SPAN, MAP_SHARED, fd))
+		return false;
+	fill(mem);
+	return holds(other, 0, len / page_size);
+}
+
+static bool both_are_intact(void)
+{
+	return is_intact() && holds(other, 0, len / page_size);
+}
+
+static bool tables(void)
+{
+	len = 2 * SPAN;
+	if (!map_at(&mem, BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
+		return false;
+	madvise(mem, len, MADV_NOHUGEPAGE);
+	fill(mem);
+	return true;
+}
+
+static bool monitored(int flags, int fd, uint64_t features, uint64_t mode)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	struct uffdio_register reg = { .mode = mode };
+
+	len = SPAN;
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || !map_at(&mem, BASE, flags, fd))
+		return false;
+	madvise(mem, len, MADV_NOHUGEPAGE);
+	reg.range.start = (uintptr_t)mem;
+	reg.range.len = len;
+	return !ioctl(uffd, UFFDIO_REGISTER, &reg);
+}
+
+static bool monitored_anon(void)
+{
+	return monitored(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+static bool monitored_shmem(void)
+{
+	int fd = memfd_create("ptwalk", 0);
+
+	return fd >= 0 && !ftruncate(fd, SPAN) &&
+	       monitored(MAP_SHARED, fd, UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+			 UFFD_FEATURE_WP_HUGETLBFS_SHMEM, UFFDIO_REGISTER_MODE_WP);
+}
+
+static bool hugetlb(void)
+{
+	int fd = memfd_create("ptwalk", MFD_HUGETLB);
+
+	len = GIGABYTE;
+	if (fd < 0 || ftruncate(fd, len) || !map_at(&mem, BASE, MAP_SHARED, fd))
+		return false;
+	if (fallocate(fd, 0, 0, 1))	/* no page: not SIGBUS */
+		return false;
+	*word(mem, 0) = 1;
+	return map_at(&other, BASE + GIGABYTE, MAP_SHARED, fd);
+}
+
+static bool hugetlb_is_intact(void)
+{
+	return *word(mem, 0) == 1;
+}
+
+/* -------------------------------------------------------------- the operations */
+
+static int collapse(void)
+{
+	return madvise(mem, len, MADV_COLLAPSE);
+}
+
+static int protect_half(void)
+{
+	return mprotect(mem, len / 2, PROT_READ);
+}
+
+static int unmap_half(void)
+{
+	return munmap(mem + len / 2, len / 2);
+}
+
+static bool half_is_intact(void)
+{
+	return holds(mem, 0, len / page_size / 2);
+}
+
+static int unmap(void)
+{
+	return munmap(mem, len / 2);
+}
+
+static bool rest_is_intact(void)
+{
+	return holds(mem, len / page_size / 2, len / page_size);
+}
+
+/* The fault needs a table again. */
+static int give_back_and_touch(void)
+{
+	if (madvise(mem, len / 2, MADV_DONTNEED))
+		return -1;
+	for (size_t i = 0; i < len / 2; i += len / 8)
+		mem[i] = 1;
+	return 0;
+}
+
+static int move(void)
+{
+	char *to = BASE + 4 * SPAN + page_size;
+
+	if (mremap(mem, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+		return -1;
+	mem = to;
+	return 0;
+}
+
+static int fork_and_look(void)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child < 0)
+		return -1;
+	if (!child)
+		_exit(!is_intact());
+	waitpid(child, &status, 0);
+	if (status)
+		bad("the child saw other memory (status %#x)", status);
+	return 0;
+}
+
+static int fill_in(void)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)mem, .src = (uintptr_t)why, .len = page_size,
+	};
+
+	if (!ioctl(uffd, UFFDIO_COPY, &copy) || errno == EEXIST)
+		return 0;
+	return -1;
+}
+
+static int write_protect(void)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { (uintptr_t)mem, len }, .mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
+}
+
+/* The second mapping takes the table of the first one, and leaves it. */
+static int share_and_unshare(void)
+{
+	if (*word(other, 0) != 1)
+		bad("the other mapping saw other memory");
+	return mprotect(other, len / 2, PROT_READ);
+}
+
+static bool anything(void)
+{
+	return true;
+}
+
+static const struct op {
+	const char *name;
+	bool (*prepare)(void);
+	int (*run)(void);
+	bool (*is_intact)(void);
+	bool huge;	/* needs transparent huge pages */
+} ops[] = {
+	{ "collapse_anon", small_pages, collapse, is_intact, true },
+	{ "collapse_shmem", two_mappings, collapse, both_are_intact, true },
+	{ "split_by_mprotect", huge_page, protect_half, is_intact, true },
+	{ "split_by_munmap", huge_page, unmap_half, half_is_intact, true },
+	{ "split_by_mremap", huge_page, move, is_intact, true },
+	{ "munmap_of_tables", tables, unmap, rest_is_intact, false },
+	{ "mremap_of_tables", tables, move, is_intact, false },
+	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false },
+	{ "fork", small_pages, fork_and_look, is_intact, false },
+	{ "uffd_copy", monitored_anon, fill_in, anything, false },
+	{ "uffd_wp", monitored_shmem, write_protect, anything, false },
+	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false },
+};
+
+/* ------------------------------------------------------------------- attempts */
+
+static int open_fail_nth(void)
+{
+	return open("/proc/thread-self/fail-nth", O_RDWR);
+}
+
+static void set_nth(int fd, unsigned int nth)
+{
+	char text[16];
+
+	if (pwrite(fd, text, sprintf(text, "%u", nth), 0) < 0)
+		bad("fail-nth: %m");
+}
+
+/* How many more allocations the operation would have had to make. */
+static unsigned int left(int fd)
+{
+	char text[16] = "";
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		bad("fail-nth: %m");
+	return atoi(text);
+}
+
+/* In a process of its own: allocation @nth fails, or none if that is 0. */
+static enum outcome try(const struct op *op, unsigned int nth, bool *reached)
+{
+	int fd = open_fail_nth(), err;
+
+	if (!op->prepare())
+		return bad("cannot be prepared: %m");
+	set_nth(fd, nth);
+	err = op->run() ? errno : 0;
+	*reached = nth && !left(fd);
+	set_nth(fd, 0);
+	if (!op->is_intact())
+		return bad("memory was lost");
+	if (err && (!*reached || (err != ENOMEM && err != EAGAIN)))
+		return bad("%s", strerror(err));
+	if (err && op->run())
+		return bad("%s, when there was memory again", strerror(errno));
+	if (err && !op->is_intact())
+		return bad("memory was lost when it was done again");
+	return *why ? BAD : err ? REFUSED : DONE;
+}
+
+static enum outcome attempt(const struct op *op, unsigned int nth, bool *reached)
+{
+	bool *shared = (bool *)why + page_size;
+	int status = 0;
+	pid_t child;
+
+	*shared = false;
+	child = fork();
+	if (!child)
+		_exit(try(op, nth, shared));
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return bad("fork: %m");
+	*reached = *shared;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : bad("killed by signal %d",
+							     WTERMSIG(status));
+}
+
+static long table_pages(void)
+{
+	write_file("/proc/sys/vm/stat_refresh", "1");
+	return number_in("/proc/vmstat", "nr_page_table_pages");
+}
+
+/* Tables are freed after a grace period. */
+static void expect_table_pages(long before)
+{
+	double end = now() + 10;
+
+	while (table_pages() > before + LEAK_SLACK && now() < end)
+		usleep(50000);
+	if (table_pages() > before + LEAK_SLACK)
+		fail("%ld pages of page tables were leaked", table_pages() - before);
+}
+
+/* Allocations that may sleep fail, too, and of any order; nothing is printed. */
+static bool set_up_failures(void)
+{
+	write_file(DEBUG "failslab/ignore-gfp-wait", "N");
+	write_file(DEBUG "failslab/verbose", "0");
+	return write_file(DEBUG "fail_page_alloc/ignore-gfp-wait", "N") &&
+	       write_file(DEBUG "fail_page_alloc/ignore-gfp-highmem", "N") &&
+	       write_file(DEBUG "fail_page_alloc/min-order", "0") &&
+	       write_file(DEBUG "fail_page_alloc/verbose", "0");
+}
+
+static bool can_run(const struct op *op)
+{
+	int fd = open_fail_nth();
+
+	if (fd < 0 || !set_up_failures()) {
+		skip("needs CONFIG_FAULT_INJECTION_DEBUG_FS and CONFIG_FAIL_PAGE_ALLOC");
+		return false;
+	}
+	close(fd);
+	if (op->huge && !huge_size) {
+		skip("needs transparent huge pages");
+		return false;
+	}
+	if (op->prepare == hugetlb && number_in("/proc/sys/vm/nr_hugepages", "") < 2 &&
+	    !write_file("/proc/sys/vm/nr_hugepages", "4")) {
+		skip("needs hugetlb pages");
+		return false;
+	}
+	return true;
+}
+
+/* Allocation @nth fails, several times: returns whether there was one. */
+static bool try_nth(const struct op *op, unsigned int nth, unsigned int *refused)
+{
+	enum outcome outcome;
+	bool reached;
+
+	for (int i = 0; i < REPEAT; i++) {
+		outcome = attempt(op, nth, &reached);
+		if (outcome == BAD)
+			fail("allocation %u: %s", nth, why);
+		if (!reached || over())
+			return false;
+	}
+	*refused += outcome == REFUSED;
+	return true;
+}
+
+/* Broken: memory is lost, or a process killed, because something is short of memory. */
+static void run_case(unsigned int i)
+{
+	const struct op *op = &ops[i];
+	unsigned int nth = 1, refused = 0;
+	bool reached;
+	long before;
+
+	if (!can_run(op))
+		return;
+	*why = '\0';
+	if (attempt(op, 0, &reached) == BAD)
+		return skip("%s", why);
+	before = table_pages();
+	while (nth < MAX_NTH && try_nth(op, nth, &refused))
+		nth++;
+	if (nth == MAX_NTH)
+		fail("more than %d allocations", MAX_NTH);
+	printf("    # %s: %u allocations failed one by one, and %u of these times it was refused\n",
+	       op->name, nth - 1, refused);
+	expect_table_pages(before);
+}
+
+static const char *case_name(unsigned int i)
+{
+	return i < sizeof(ops) / sizeof(ops[0]) ? ops[i].name : NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct suite suite = {
+		.name = "ptwalk_failnth", .case_name = case_name, .run = run_case,
+	};
+	long size = number_in(HPAGE_SIZE, "");
+
+	page_size = sysconf(_SC_PAGESIZE);
+	huge_size = size > 0 ? size : 0;
+	why = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (why == MAP_FAILED)
+		return 1;
+	return run_suite(&suite, argc, argv);
+}
