@@ -36,6 +36,12 @@ test_unknown_debug_and_variant() {
 	refused 2 'cannot read KCONFIG_EXTRA' 'CONFIG_X=y' m kernel KCONFIG_EXTRA=/nowhere VARIANT=a
 }
 
+test_unknown_names() {
+	refused 2 "no mutant is called 'x y'" 'tests/mutants' m mutants MUTANTS='x y'
+	refused 2 "unknown VARIANTS 'x'" '4k .*kasan .*tracking' m variants VARIANTS='rt x'
+	refused 2 "unknown VARIANTS '4k'" 'VARIANTS= some of' m variants ARCH=x86_64 VARIANTS=4k
+}
+
 test_torture_duration_and_seed() {
 	refused 2 "DURATION='1h' is no number" 'DURATION=seconds' m torture DURATION=1h
 	refused 2 'DURATION=0 would never end' 'DURATION=60' m torture DURATION=0
