@@ -55,7 +55,19 @@ enum {
 static struct torture_ctl *ctl;
 static int device;
 static long page_size, huge_size;
-static unsigned int nr_threads, paused, first_page;
+static unsigned int nr_threads, first_page;
+
+/*
+ * What the threads tell each other.  Shared memory, which fork() does not make
+ * read-only for a while: where a flush does not wait, a store of one thread would
+ * be lost when another one copies the page.
+ */
+static struct {
+	pthread_mutex_t pausing;
+	unsigned int paused;		/* threads */
+	unsigned int storing;		/* threads, in R_RECLAIM */
+	uint32_t given_back;		/* odd: memory in R_RECLAIM may vanish */
+} *told;
 
 /* ------------------------------------------------------------------- helpers */
 
@@ -200,14 +212,14 @@ static void pause_if_told(unsigned int id)
 
 	if (!__atomic_load_n(&ctl->pause, __ATOMIC_RELAXED))
 		return;
-	__atomic_add_fetch(&paused, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&told->paused, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&ctl->pause, __ATOMIC_RELAXED) && !stopped()) {
 		if (id < NR_SPINNING)
 			sched_yield();
 		else if (read(device, &c, 1) < 0 && errno != EINTR)
 			sched_yield();
 	}
-	__atomic_sub_fetch(&paused, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&told->paused, 1, __ATOMIC_SEQ_CST);
 }
 
 /* Memory is made read-only for a while: try again until it is not. */
@@ -285,13 +297,11 @@ static uint64_t sum_of_words(void)
 
 /* ----------------------------------------------------------------- modifiers */
 
-static pthread_mutex_t pausing = PTHREAD_MUTEX_INITIALIZER;
-
 static void pause_threads(bool pause)
 {
-	pthread_mutex_lock(&pausing);
+	pthread_mutex_lock(&told->pausing);
 	__atomic_store_n(&ctl->pause, pause, __ATOMIC_SEQ_CST);
-	while (pause && __atomic_load_n(&paused, __ATOMIC_SEQ_CST) < nr_threads &&
+	while (pause && __atomic_load_n(&told->paused, __ATOMIC_SEQ_CST) < nr_threads &&
 	       !stopped())
 		sched_yield();
 }
@@ -300,7 +310,7 @@ static void go_on(void)
 {
 	__atomic_store_n(&ctl->pause, 0, __ATOMIC_SEQ_CST);
 	tell(TORTURE_GO);
-	pthread_mutex_unlock(&pausing);
+	pthread_mutex_unlock(&told->pausing);
 }
 
 /*
@@ -442,20 +452,16 @@ static void dontneed(uint64_t *random)
 	count(TORTURE_DONTNEED, 1);
 }
 
-/* Odd: memory in R_RECLAIM may vanish */
-static uint32_t given_back;
-static unsigned int storing;
-
 /*
  * Where a flush does not wait, a thread might store in a page that was freed: then
  * nobody stores meanwhile.
  */
 static bool may_store(void)
 {
-	__atomic_add_fetch(&storing, 1, __ATOMIC_SEQ_CST);
-	if (!ctl->settle || !(__atomic_load_n(&given_back, __ATOMIC_SEQ_CST) & 1))
+	__atomic_add_fetch(&told->storing, 1, __ATOMIC_SEQ_CST);
+	if (!ctl->settle || !(__atomic_load_n(&told->given_back, __ATOMIC_SEQ_CST) & 1))
 		return true;
-	__atomic_sub_fetch(&storing, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&told->storing, 1, __ATOMIC_SEQ_CST);
 	return false;
 }
 
@@ -482,11 +488,11 @@ static void *storer_fn(void *arg)
 		word = word_of(R_RECLAIM, page, TORTURE_THREAD_WORD + id);
 		/* The load of the word comes before the second one of when. */
 		if (s->value && !(s->when & 1) && *word != s->value &&
-		    __atomic_load_n(&given_back, __ATOMIC_SEQ_CST) == s->when)
+		    __atomic_load_n(&told->given_back, __ATOMIC_SEQ_CST) == s->when)
 			fail(TORTURE_FAIL_LOST, "a store was lost", (unsigned long)word);
-		s->when = __atomic_load_n(&given_back, __ATOMIC_SEQ_CST);
+		s->when = __atomic_load_n(&told->given_back, __ATOMIC_SEQ_CST);
 		s->value = *word = ++value;
-		__atomic_sub_fetch(&storing, 1, __ATOMIC_SEQ_CST);
+		__atomic_sub_fetch(&told->storing, 1, __ATOMIC_SEQ_CST);
 	}
 	free(stores);
 	return NULL;
@@ -498,14 +504,14 @@ static void reclaim(uint64_t *random)
 	char *addr = start_of(R_RECLAIM) + first * huge_size;
 	size_t size = (1 + rnd(random) % (NR_TABLES - first)) * huge_size;
 
-	__atomic_add_fetch(&given_back, 1, __ATOMIC_SEQ_CST);
-	while (ctl->settle && __atomic_load_n(&storing, __ATOMIC_SEQ_CST))
+	__atomic_add_fetch(&told->given_back, 1, __ATOMIC_SEQ_CST);
+	while (ctl->settle && __atomic_load_n(&told->storing, __ATOMIC_SEQ_CST) && !stopped())
 		sched_yield();
 	madvise(addr, size, rnd(random) % 4 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	if (madvise(addr, size, MADV_DONTNEED))
 		fail(TORTURE_FAIL_REFUSED, "MADV_DONTNEED", 0);
 	settle();
-	__atomic_add_fetch(&given_back, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&told->given_back, 1, __ATOMIC_SEQ_CST);
 	count(TORTURE_RECLAIM, 1);
 	usleep(rnd(random) % 4000);
 }
@@ -704,6 +710,12 @@ static void *modifier_fn(void *arg)
 static void make_regions(void)
 {
 	unsigned int huge = huge_size / page_size;
+
+	told = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (told == MAP_FAILED)
+		die("mmap", "free some memory");
+	pthread_mutex_init(&told->pausing, NULL);
 
 	add_region(R_COUNTED, COUNTED * huge, 0,
 		   TORTURE_WALKED | TORTURE_COUNTED | TORTURE_KEPT);
