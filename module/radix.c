@@ -119,7 +119,19 @@ static unsigned long map_huge(struct kunit *test, int nr)
 	return len;
 }
 
-/* Memory next to the huge pages, by which the other CPUs use the mm. */
+/* As many tables, with a page in each. */
+static unsigned long map_tables(struct kunit *test, int nr)
+{
+	unsigned long len = nr * PMD_SIZE, addr;
+
+	ptwalk_map(test, PTWALK_BASE, len);
+	ptwalk_no_huge(test, PTWALK_BASE, len);
+	for (addr = PTWALK_BASE; addr < PTWALK_BASE + len; addr += PMD_SIZE)
+		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
+	return len;
+}
+
+/* Memory next to it, by which the other CPUs use the mm. */
 static void spread(struct kunit *test, struct mm_struct *mm)
 {
 	unsigned long addr = PTWALK_BASE - HPAGE_PMD_SIZE;
@@ -134,15 +146,16 @@ static void spread(struct kunit *test, struct mm_struct *mm)
  */
 #define TRIES	4
 
-/* Do @fn to @nr huge pages that all CPUs use, and count what it takes. */
+/* Do @fn to memory that all CPUs use, @nr of what @map maps; count what it takes. */
 static void measure(struct kunit *test, const char *op, int nr,
+		    unsigned long (*map)(struct kunit *test, int nr),
 		    int (*fn)(unsigned long addr, size_t len))
 {
 	struct mm_struct *mm = enter(test);
 	int try;
 
 	for (try = 0; try < TRIES; try++) {
-		unsigned long len = map_huge(test, nr);
+		unsigned long len = map(test, nr);
 
 		spread(test, mm);
 		rounds_start();
@@ -174,7 +187,7 @@ static void munmap_flushes_once(struct kunit *test)
 {
 	const int nr = *(const int *)test->param_value;
 
-	measure(test, "munmap_thp", nr, vm_munmap);
+	measure(test, "munmap_thp", nr, map_huge, vm_munmap);
 	KUNIT_EXPECT_GT(test, rounds_global(), 0);
 	KUNIT_EXPECT_LE(test, rounds_global(), ROUNDS_MAX);
 }
@@ -188,7 +201,7 @@ static int map_over(unsigned long addr, size_t len)
 /* Broken: as above, where memory is mapped over what was there. */
 static void map_fixed_flushes_once(struct kunit *test)
 {
-	measure(test, "map_fixed_thp", 64, map_over);
+	measure(test, "map_fixed_thp", 64, map_huge, map_over);
 	KUNIT_EXPECT_GT(test, rounds_global(), 0);
 	KUNIT_EXPECT_LE(test, rounds_global(), ROUNDS_MAX);
 }
@@ -204,8 +217,18 @@ static int zap(unsigned long addr, size_t len)
  */
 static void dontneed_flushes_each_huge_page(struct kunit *test)
 {
-	measure(test, "dontneed_thp", 64, zap);
+	measure(test, "dontneed_thp", 64, map_huge, zap);
 	KUNIT_EXPECT_GE(test, rounds_global(), 64);
+}
+
+/*
+ * Broken: giving tables back takes more than flushing each of them once, page by
+ * page up to tlb_single_page_flush_ceiling.
+ */
+static void dontneed_flushes_each_table_once(struct kunit *test)
+{
+	measure(test, "dontneed_table", 8, map_tables, zap);
+	KUNIT_EXPECT_LE(test, rounds_global(), 8 * (33 + ROUNDS_MAX));
 }
 
 /* Broken: a process that exits flushes the TLB for each huge page it had. */
@@ -228,6 +251,7 @@ static struct kunit_case ptwalk_radix_cases[] = {
 	KUNIT_CASE_PARAM(munmap_flushes_once, size_gen_params),
 	KUNIT_CASE(map_fixed_flushes_once),
 	KUNIT_CASE(dontneed_flushes_each_huge_page),
+	KUNIT_CASE(dontneed_flushes_each_table_once),
 	KUNIT_CASE(exit_flushes_once),
 	{}
 };
