@@ -43,6 +43,7 @@
 enum outcome { DONE, REFUSED, BAD };	/* exit status of an attempt */
 
 static size_t page_size, huge_size, len;
+static size_t step = 1;	/* in pages, from one that is used to the next */
 static char *mem, *other;
 static int uffd = -1;
 static char *why;	/* shared with the processes that try */
@@ -73,13 +74,13 @@ static uint64_t *word(char *addr, size_t page)
 
 static void fill(char *addr)
 {
-	for (size_t i = 0; i < len / page_size; i++)
+	for (size_t i = 0; i < len / page_size; i += step)
 		*word(addr, i) = i + 1;
 }
 
 static bool holds(char *addr, size_t from, size_t to)
 {
-	for (size_t i = from; i < to; i++)
+	for (size_t i = from; i < to; i += step)
 		if (*(volatile uint64_t *)word(addr, i) != i + 1)
 			return false;
 	return true;
@@ -124,6 +125,7 @@ static bool both_are_intact(void)
 static bool tables(void)
 {
 	len = 2 * SPAN;
+	step = 16;	/* of 32 that a table of radix maps, at least */
 	if (!map_at(&mem, BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
 		return false;
 	madvise(mem, len, MADV_NOHUGEPAGE);
