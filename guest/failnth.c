@@ -371,7 +371,18 @@ static long table_pages(void)
 	return number_in("/proc/vmstat", "nr_page_table_pages");
 }
 
-/* Tables are freed after a grace period. */
+/* When those that wait for a grace period have been freed. */
+static long settled_table_pages(void)
+{
+	long last = -1, pages;
+
+	for (int same = 0; same < 5; same = pages == last ? same + 1 : 0, last = pages) {
+		usleep(50000);
+		pages = table_pages();
+	}
+	return last;
+}
+
 static void expect_table_pages(long before)
 {
 	double end = now() + 10;
@@ -444,7 +455,7 @@ static void run_case(unsigned int i)
 	*why = '\0';
 	if (attempt(op, 0, &reached) == BAD)
 		return skip("%s", why);
-	before = table_pages();
+	before = settled_table_pages();
 	while (nth < MAX_NTH && try_nth(op, nth, &refused))
 		nth++;
 	if (nth == MAX_NTH)
