@@ -37,7 +37,7 @@
 #define MADV_PAGEOUT	21
 #endif
 
-#define BASE		(1UL << 40)	/* far from what mmap() chooses */
+#define BASE		(1UL << 42)	/* far from the heap, on powerpc at 1UL << 40 and more */
 #define GIGABYTE	(1UL << 30)
 #define COUNTED		3		/* huge pages of memory that is counted in */
 #define SHARED		1		/* last of these: forked, made read-only */
@@ -716,6 +716,12 @@ static void make_regions(void)
 	if (told == MAP_FAILED)
 		die("mmap", "free some memory");
 	pthread_mutex_init(&told->pausing, NULL);
+
+	/* What is there already would be replaced. */
+	if (mmap((void *)BASE, 8 * GIGABYTE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
+		 MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != (void *)BASE)
+		die("the addresses of the regions are in use", "change BASE");
+	munmap((void *)BASE, 8 * GIGABYTE);
 
 	add_region(R_COUNTED, COUNTED * huge, 0,
 		   TORTURE_WALKED | TORTURE_COUNTED | TORTURE_KEPT);
