@@ -32,17 +32,14 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "mm.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 #ifndef MFD_HUGETLB
 #define MFD_HUGETLB	4U
 #endif
 
 #define TRACING		"/sys/kernel/debug/tracing/"
 #define FAULT		"/sys/kernel/debug/fail_page_alloc/"
-#define HPAGE_SIZE	"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 enum {
@@ -860,7 +857,7 @@ int main(int argc, char **argv)
 	if (!start_cpus())
 		return 2;
 	page_size = sysconf(_SC_PAGESIZE);
-	hpage_size = number_in(HPAGE_SIZE, "");
+	hpage_size = thp_size();
 	for (name = strtok(names, ","); name; name = strtok(NULL, ","))
 		failed += !run(name);
 	return !!failed;

@@ -20,19 +20,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "mm.h"
 #include "suite.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-
 #define DEBUG		"/sys/kernel/debug/"
-#define HPAGE_SIZE	"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
+#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 #define BASE		((char *)(1UL << 42))	/* far from the heap */
 #define SPAN		(16UL << 20)	/* what a table of any MMU maps, or more */
 #define GIGABYTE	(1UL << 30)	/* what a table of huge pages maps */
@@ -40,7 +36,14 @@
 #define REPEAT		4	/* what is leaked by each attempt adds up ... */
 #define LEAK_SLACK	2	/* ... to more table pages than come and go */
 
-enum outcome { DONE, REFUSED, BAD };	/* exit status of an attempt */
+/* Exit status of an attempt */
+enum outcome {
+	DONE,		/* in spite of the failure */
+	REFUSED,	/* and done when there was memory again */
+	ENDED,		/* done, before that allocation */
+	CANNOT,		/* not even begun */
+	BAD,
+};
 
 static size_t page_size, huge_size, len;
 static size_t step = 1;	/* in pages, from one that is used to the next */
@@ -48,15 +51,16 @@ static char *mem, *other;
 static int uffd = -1;
 static char *why;	/* shared with the processes that try */
 
-static enum outcome bad(const char *fmt, ...)
+static enum outcome because(enum outcome outcome, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why, page_size, fmt, ap);
 	va_end(ap);
-	return BAD;
+	return outcome;
 }
+#define bad(...)	because(BAD, __VA_ARGS__)
 
 static bool map_at(char **where, char *addr, int flags, int fd)
 {
@@ -93,7 +97,7 @@ static bool is_intact(void)
 
 static bool small_pages(void)
 {
-	len = huge_size;
+	len = huge_size ? huge_size : SPAN;
 	if (!map_at(&mem, BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
 		return false;
 	fill(mem);
@@ -135,17 +139,12 @@ static bool tables(void)
 
 static bool monitored(int flags, int fd, uint64_t features, uint64_t mode)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = features };
-	struct uffdio_register reg = { .mode = mode };
-
 	len = SPAN;
-	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || !map_at(&mem, BASE, flags, fd))
+	uffd = uffd_open(features);
+	if (uffd < 0 || !map_at(&mem, BASE, flags, fd))
 		return false;
 	madvise(mem, len, MADV_NOHUGEPAGE);
-	reg.range.start = (uintptr_t)mem;
-	reg.range.len = len;
-	return !ioctl(uffd, UFFDIO_REGISTER, &reg);
+	return uffd_register(uffd, mem, len, mode);
 }
 
 static bool monitored_anon(void)
@@ -167,6 +166,8 @@ static bool hugetlb(void)
 	int fd = memfd_create("ptwalk", MFD_HUGETLB);
 
 	len = GIGABYTE;
+	if (number_in(NR_HUGEPAGES, "") < 2 && !write_file(NR_HUGEPAGES, "4"))
+		return false;
 	if (fd < 0 || ftruncate(fd, len) || !map_at(&mem, BASE, MAP_SHARED, fd))
 		return false;
 	if (fallocate(fd, 0, 0, 1))	/* no page: not SIGBUS */
@@ -247,15 +248,23 @@ static int fork_and_look(void)
 	return 0;
 }
 
+static uint64_t source[(64 << 10) / sizeof(uint64_t)] = { 42 };
+static bool filled;
+
 static int fill_in(void)
 {
 	struct uffdio_copy copy = {
-		.dst = (uintptr_t)mem, .src = (uintptr_t)why, .len = page_size,
+		.dst = (uintptr_t)mem, .src = (uintptr_t)source, .len = page_size,
 	};
 
-	if (!ioctl(uffd, UFFDIO_COPY, &copy) || errno == EEXIST)
-		return 0;
-	return -1;
+	filled = !ioctl(uffd, UFFDIO_COPY, &copy) || errno == EEXIST;
+	return filled ? 0 : -1;
+}
+
+/* Nobody would answer the fault of a page that is not there. */
+static bool copy_is_intact(void)
+{
+	return !filled || *word(mem, 0) == source[0];
 }
 
 static int write_protect(void)
@@ -275,8 +284,11 @@ static int share_and_unshare(void)
 	return mprotect(other, len / 2, PROT_READ);
 }
 
-static bool anything(void)
+static bool is_empty(void)
 {
+	for (size_t i = 0; i < len / page_size; i += 16)
+		if (*word(mem, i))
+			return false;
 	return true;
 }
 
@@ -296,8 +308,8 @@ static const struct op {
 	{ "mremap_of_tables", tables, move, is_intact, false },
 	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false },
 	{ "fork", small_pages, fork_and_look, is_intact, false },
-	{ "uffd_copy", monitored_anon, fill_in, anything, false },
-	{ "uffd_wp", monitored_shmem, write_protect, anything, false },
+	{ "uffd_copy", monitored_anon, fill_in, copy_is_intact, false },
+	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false },
 	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false },
 };
 
@@ -327,40 +339,37 @@ static unsigned int left(int fd)
 }
 
 /* In a process of its own: allocation @nth fails, or none if that is 0. */
-static enum outcome try(const struct op *op, unsigned int nth, bool *reached)
+static enum outcome try(const struct op *op, unsigned int nth)
 {
 	int fd = open_fail_nth(), err;
+	bool reached;
 
 	if (!op->prepare())
-		return bad("cannot be prepared: %m");
+		return because(CANNOT, "cannot be prepared: %m");
 	set_nth(fd, nth);
 	err = op->run() ? errno : 0;
-	*reached = nth && !left(fd);
+	reached = nth && !left(fd);
 	set_nth(fd, 0);
 	if (!op->is_intact())
 		return bad("memory was lost");
-	if (err && (!*reached || (err != ENOMEM && err != EAGAIN)))
+	if (err && (!reached || (err != ENOMEM && err != EAGAIN)))
 		return bad("%s", strerror(err));
 	if (err && op->run())
 		return bad("%s, when there was memory again", strerror(errno));
 	if (err && !op->is_intact())
 		return bad("memory was lost when it was done again");
-	return *why ? BAD : err ? REFUSED : DONE;
+	return *why ? BAD : err ? REFUSED : reached ? DONE : ENDED;
 }
 
-static enum outcome attempt(const struct op *op, unsigned int nth, bool *reached)
+static enum outcome attempt(const struct op *op, unsigned int nth)
 {
-	bool *shared = (bool *)why + page_size;
 	int status = 0;
-	pid_t child;
+	pid_t child = fork();
 
-	*shared = false;
-	child = fork();
 	if (!child)
-		_exit(try(op, nth, shared));
+		_exit(try(op, nth));
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		return bad("fork: %m");
-	*reached = *shared;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : bad("killed by signal %d",
 							     WTERMSIG(status));
 }
@@ -417,47 +426,40 @@ static bool can_run(const struct op *op)
 		skip("needs transparent huge pages");
 		return false;
 	}
-	if (op->prepare == hugetlb && number_in("/proc/sys/vm/nr_hugepages", "") < 2 &&
-	    !write_file("/proc/sys/vm/nr_hugepages", "4")) {
-		skip("needs hugetlb pages");
-		return false;
-	}
 	return true;
 }
 
-/* Allocation @nth fails, several times: returns whether there was one. */
-static bool try_nth(const struct op *op, unsigned int nth, unsigned int *refused)
+/* Allocation @nth fails, several times: returns the last outcome. */
+static enum outcome try_nth(const struct op *op, unsigned int nth)
 {
-	enum outcome outcome;
-	bool reached;
+	enum outcome outcome = DONE;
 
-	for (int i = 0; i < REPEAT; i++) {
-		outcome = attempt(op, nth, &reached);
-		if (outcome == BAD)
-			fail("allocation %u: %s", nth, why);
-		if (!reached || over())
-			return false;
-	}
-	*refused += outcome == REFUSED;
-	return true;
+	for (int i = 0; i < REPEAT && outcome <= REFUSED; i++)
+		outcome = attempt(op, nth);
+	if (outcome >= CANNOT)
+		fail("allocation %u: %s", nth, why);
+	return outcome;
 }
 
 /* Broken: memory is lost, or a process killed, because something is short of memory. */
 static void run_case(unsigned int i)
 {
 	const struct op *op = &ops[i];
-	unsigned int nth = 1, refused = 0;
-	bool reached;
+	enum outcome outcome;
+	unsigned int nth, refused = 0;
 	long before;
 
 	if (!can_run(op))
 		return;
 	*why = '\0';
-	if (attempt(op, 0, &reached) == BAD)
+	outcome = attempt(op, 0);
+	if (outcome == CANNOT)
 		return skip("%s", why);
+	if (outcome != ENDED)
+		return fail("without a failure: %s", why);
 	before = settled_table_pages();
-	while (nth < MAX_NTH && try_nth(op, nth, &refused))
-		nth++;
+	for (nth = 1; nth < MAX_NTH && (outcome = try_nth(op, nth)) <= REFUSED; nth++)
+		refused += outcome == REFUSED;
 	if (nth == MAX_NTH)
 		fail("more than %d allocations", MAX_NTH);
 	printf("    # %s: %u allocations failed one by one, and %u of these times it was refused\n",
@@ -475,11 +477,10 @@ int main(int argc, char **argv)
 	static const struct suite suite = {
 		.name = "ptwalk_failnth", .case_name = case_name, .run = run_case,
 	};
-	long size = number_in(HPAGE_SIZE, "");
 
 	page_size = sysconf(_SC_PAGESIZE);
-	huge_size = size > 0 ? size : 0;
-	why = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
+	huge_size = thp_size();
+	why = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (why == MAP_FAILED)
 		return 1;

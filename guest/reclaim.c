@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "mm.h"
 #include "suite.h"
 
 #ifndef UFFDIO_MOVE
@@ -238,27 +239,17 @@ static void mremap_versus_dontneed(void)
 
 static int open_uffd(uint64_t features)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = features };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	int fd = uffd_open(features);
 
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
+	if (fd < 0)
 		skip("userfaultfd with features %#llx: %s",
 		     (unsigned long long)features, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
 	return fd;
 }
 
 static bool register_uffd(int fd, char *addr, size_t len, uint64_t mode)
 {
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)addr, len },
-		.mode = mode,
-	};
-
-	if (!ioctl(fd, UFFDIO_REGISTER, &reg))
+	if (uffd_register(fd, addr, len, mode))
 		return true;
 	skip("UFFDIO_REGISTER: %s", strerror(errno));
 	return false;

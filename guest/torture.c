@@ -29,10 +29,8 @@
 
 #include "../module/torture.h"
 #include "file.h"
+#include "mm.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
 #endif
@@ -815,7 +813,7 @@ int main(void)
 	if (device < 0)
 		die("/dev/" TORTURE_DEVICE, "insmod ptwalk_torture.ko, and be root");
 	page_size = sysconf(_SC_PAGESIZE);
-	huge_size = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "");
+	huge_size = thp_size();
 	if (huge_size <= 0)
 		die("no transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE, and a CPU that has them");
 	ctl = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);

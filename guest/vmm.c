@@ -25,12 +25,9 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "mm.h"
 #include "suite.h"
 #include "vmm.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See mm.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "mm.h"
+
+size_t thp_size(void)
+{
+	long size = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "");
+
+	return size < 0 ? 0 : size;
+}
+
+int uffd_open(uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC), err;
+
+	if (fd < 0 || !ioctl(fd, UFFDIO_API, &api))
+		return fd;
+	err = errno;
+	close(fd);
+	errno = err;
+	return -1;
+}
+
+bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)addr, len }, .mode = mode,
+	};
+
+	return !ioctl(uffd, UFFDIO_REGISTER, &reg);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Interfaces of mm that libc does not know, or that take several steps. */
+#ifndef GUEST_MM_H
+#define GUEST_MM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/**
+ * thp_size() - bytes of a transparent huge page
+ *
+ * Return: 0 if this kernel, or this MMU, has none.
+ */
+size_t thp_size(void);
+
+/**
+ * uffd_open() - a new userfaultfd
+ * @features: UFFD_FEATURE_*, all of them needed
+ *
+ * Return: a file descriptor; -1 if it cannot do that, and errno says why.
+ */
+int uffd_open(uint64_t features);
+
+/**
+ * uffd_register() - watches a mapping
+ * @uffd: of uffd_open()
+ * @addr: where it begins
+ * @len: its bytes
+ * @mode: UFFDIO_REGISTER_MODE_*
+ *
+ * Return: true if done; otherwise errno says why.
+ */
+bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode);
+
+#endif /* GUEST_MM_H */
