@@ -14,6 +14,7 @@
  * hash faults when it takes the page table away.  stress_hpt on the kernel
  * command line makes more of them.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>

@@ -222,6 +222,38 @@ static void emptied_table_without_batch_outlives_walker(struct kunit *test)
 	expect_outlives(test, PTWALK_HOLD_IRQS_OFF, true);
 }
 
+/*
+ * Broken: reclaim, on its way into a table by rmap, takes a lock that was freed
+ * because the process has ended.
+ */
+static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct ptwalk_hold *hold;
+	unsigned int freed;
+	bool inside;
+
+	/* The only table: the rest of its page, if there is one, is given back. */
+	ptwalk_map(test, PTWALK_BASE, PMD_SIZE);
+	ptwalk_no_huge(test, PTWALK_BASE, PMD_SIZE);
+	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(
+		ptwalk_table(mm, PTWALK_BASE))));
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	hold = ptwalk_hold(test, mm, PTWALK_BASE, PTWALK_HOLD_RCU);
+	ptwalk_fail_arm();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+	ptwalk_fail_disarm();
+	ptwalk_mm_leave(test);
+	freed = ptwalk_watch_freed();
+	inside = ptwalk_hold_release(hold);
+	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_TRUE_MSG(test, inside, "exit waited for the reader");
+	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the reader");
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
+			      "not freed after the reader left");
+}
+
 /* Broken: giving memory back stalls every CPU. */
 static void giving_tables_back_broadcasts_nothing(struct kunit *test)
 {
@@ -691,6 +723,7 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	KUNIT_CASE_SLOW(emptied_table_outlives_walker),
 	KUNIT_CASE(emptied_table_outlives_rcu_reader),
 	KUNIT_CASE_SLOW(emptied_table_without_batch_outlives_walker),
+	KUNIT_CASE(emptied_table_outlives_rcu_reader_and_mm),
 	KUNIT_CASE(giving_tables_back_broadcasts_nothing),
 	KUNIT_CASE(nothing_is_leaked),
 	KUNIT_CASE(emptied_file_table_is_freed),
