@@ -438,33 +438,48 @@ static bool run_tests_here(void)
 
 static bool may_hang(const char *name, char state)
 {
-	return strchr("DR", state) || strstr(name, "kunit") || strstr(name, "(init");
+	return strchr("DR", state) || strstr(name, "kunit") || strstr(name, "(init") ||
+	       strstr(name, "(ptwalk_") || strstr(name, "(torture");
 }
 
-/* Says what the tests, and all that runs or cannot be woken, are doing. */
-static void report_hang(long timeout)
+static void report_threads(const char *pid)
 {
-	char path[300], text[512], *state;
+	char path[600], text[512], *state;
 	struct dirent *d;
-	DIR *proc = opendir("/proc");
 	FILE *stack;
+	DIR *tasks;
 
-	verdict("hang: tests still running after %ld s (ptwalk.timeout)\n", timeout);
-	broken = true;
-	hung = true;
-	while (proc && (d = readdir(proc))) {
-		snprintf(path, sizeof(path), "/proc/%s/stat", d->d_name);
+	snprintf(path, sizeof(path), "/proc/%s/task", pid);
+	tasks = opendir(path);
+	while (tasks && (d = readdir(tasks))) {
+		snprintf(path, sizeof(path), "/proc/%s/task/%s/stat", pid, d->d_name);
 		state = strrchr(read_line(path, text, sizeof(text)), ')');
-		if (atoi(d->d_name) <= 1 || !state || !may_hang(text, state[2]))
+		if (!state || !may_hang(text, state[2]))
 			continue;
 		verdict("hang+: %.40s\n", text);
-		snprintf(path, sizeof(path), "/proc/%s/stack", d->d_name);
+		snprintf(path, sizeof(path), "/proc/%s/task/%s/stack", pid, d->d_name);
 		stack = fopen(path, "re");
 		while (stack && fgets(text, sizeof(text), stack))
 			verdict("hang+:   %s", text);
 		if (stack)
 			fclose(stack);
 	}
+	if (tasks)
+		closedir(tasks);
+}
+
+/* Says what the tests, and all that runs or cannot be woken, are doing. */
+static void report_hang(long timeout)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+
+	verdict("hang: tests still running after %ld s (ptwalk.timeout)\n", timeout);
+	broken = true;
+	hung = true;
+	while (proc && (d = readdir(proc)))
+		if (atoi(d->d_name) > 1)
+			report_threads(d->d_name);
 }
 
 static void run_tests(void)

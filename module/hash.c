@@ -14,7 +14,6 @@
  * hash faults when it takes the page table away.  stress_hpt on the kernel
  * command line makes more of them.
  */
-#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
@@ -454,7 +453,6 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 
 	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
 	flipped = map_page(mm);
-	usleep_range(1000, 2000);	/* others shall be in a fault of it */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
 	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
