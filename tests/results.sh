@@ -65,4 +65,54 @@ test_panic_does_not_boot_again() {
 	[ -e "$T/b/run/x86_64-patched/twice" ]
 }
 
+# guest_log RESULT: what a guest reports with one case, of ptwalk_kvm
+guest_log() {
+	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
+		'    # Subtest: ptwalk_kvm' '    1..1' "    $1" "${1%% [0-9]*} 1 ptwalk_kvm"
+	case $1 in
+	not*) echo 'end: fail tests=1 failed=1 skipped=0 complaints=0' ;;
+	*) echo 'end: ok tests=1 failed=0 skipped=0 complaints=0' ;;
+	esac
+}
+
+# boots_with MULTI SINGLE: lines of make check if a boot reports MULTI, and SINGLE
+# with one thread of TCG
+boots_with() {
+	BUILD=$T/b
+	mkdir -p "$T/multi" "$T/single"
+	guest_log "$1" >"$T/multi/verdict.log"
+	guest_log "$2" >"$T/single/verdict.log"
+	for d in multi single; do
+		: >"$T/$d/console.log"
+		echo "-accel tcg,thread=$d" >"$T/$d/qemu.cmd"
+		echo '1 fail: end: fail' >"$T/$d/result.txt"
+		! grep -q '^end: ok' "$T/$d/verdict.log" || echo '0 ok: end' >"$T/$d/result.txt"
+	done
+	other_scripts boot '#!/bin/bash' \
+		"from=$T/multi to=\${RUN_DIR:-$BUILD/run/x86_64-patched}" \
+		"[ -z \"\${ACCEL-}\" ] || from=$T/single" \
+		"mkdir -p \"\$to\"; cp \"\$from\"/* \"\$to\"; exit 1"
+	(
+		. "$top/scripts/lib.sh"
+		export ARCH=x86_64 MMU=x86 FLAVOR=patched
+		top=$T/top boot_logged
+		kunit_lines x86_64 x86 patched x86/patched
+	) >"$T/out"
+	cat "$T/out"
+}
+
+test_lost_vcpu_is_confirmed() {
+	boots_with 'not ok 1 a # vCPU 0 is lost' 'ok 1 a'
+	diff - "$T/out" <<-'END'
+	PASS x86/patched/ptwalk_kvm.a (not with one thread of TCG; with several: vCPU 0 is lost)
+	END
+}
+
+test_confirmed_failure_stays() {
+	boots_with 'not ok 1 a # vCPU 0 is lost' 'not ok 1 a # the same'
+	diff - "$T/out" <<-'END'
+	FAIL x86/patched/ptwalk_kvm.a (vCPU 0 is lost)
+	END
+}
+
 run_tests
