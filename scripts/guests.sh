@@ -36,22 +36,7 @@ boot_logged() {
 		rc=0
 		"$top/scripts/boot" || rc=$?
 	fi
-	confirm_kvm
 	[ $rc -le 1 ]
-}
-
-# On x86 a virtual CPU of ptwalk_kvm may get lost under multi-threaded TCG: such a
-# failure counts if it is there with one thread, too.
-confirm_kvm() {
-	local dir
-	dir=$(run_dir "$ARCH" "$MMU" "$FLAVOR")
-	rm -rf "$dir/confirm"
-	[ "$MMU" = x86 ] && grep -q 'accel tcg.*thread=multi' "$dir/qemu.cmd" &&
-		"$top/scripts/judge" "$dir" --mmu x86 2>/dev/null | grep -q '^FAIL ptwalk_kvm\.' ||
-		return 0
-	warn "a case of ptwalk_kvm failed; the suite once more, with one thread of TCG"
-	RUN_DIR=$dir/confirm ACCEL=tcg,thread=single APPEND="${APPEND-} ptwalk.filter=ptwalk_kvm.*" \
-		"$top/scripts/boot" || :
 }
 
 # boot_guest ARCH MMU FLAVOR: boot what scripts/prepare built, with progress.
@@ -71,27 +56,12 @@ boot_guest() {
 	ARCH=$1 MMU=$2 FLAVOR=$3 step "boot $2 $3" "$BUILD/log/boot-$2-$3.log" boot_logged
 }
 
-# judge_guest ARCH MMU FLAVOR: the judge's lines; status 1 if one is a failure
+# judge_guest ARCH MMU FLAVOR: the judge's lines
 judge_guest() {
-	local base='' dir lines
+	local base=
 	[ "$3" != base ] || base=--base
-	dir=$(run_dir "$@")
 	# shellcheck disable=SC2086	# none or one word
-	lines=$("$top/scripts/judge" "$dir" --mmu "$2" $base 2>/dev/null | confirmed "$dir/confirm")
-	printf '%s' "${lines:+$lines$'\n'}"
-	! grep -q '^FAIL ' <<<"$lines"
-}
-
-# confirmed DIR: lines of the judge, without failures of ptwalk_kvm that did not
-# come back when it ran in DIR
-confirmed() {
-	[ -d "$1" ] || { cat; return; }
-	awk 'NR == FNR { if ($1 == "PASS") passed[$2] = 1; next }
-		$1 == "FAIL" && $2 ~ /^ptwalk_kvm\./ && passed[$2] {
-			sub(/^FAIL/, "PASS")
-			sub(/ \(/, " (not with one thread of TCG; with several: ")
-		}
-		{ print }' <("$top/scripts/judge" "$1" --mmu x86 2>/dev/null) -
+	"$top/scripts/judge" "$(run_dir "$@")" --mmu "$2" $base 2>/dev/null
 }
 
 # label NAME: the judge's lines, each case named NAME/suite.case.  A failure
