@@ -174,14 +174,25 @@ static struct ptwalk_hold *hold_in_full_page(struct kunit *test,
 			   full->addr + (full->nr - 1) * PMD_SIZE, mode);
 }
 
+/* The page that is watched is given back when @hold has left, and not before. */
+static void expect_freed_after(struct kunit *test, struct ptwalk_hold *hold)
+{
+	unsigned int freed = ptwalk_watch_freed();
+	bool inside = ptwalk_hold_release(hold);
+
+	KUNIT_EXPECT_TRUE_MSG(test, inside, "the walker was waited for");
+	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the walker");
+	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
+			    "reused under the walker");
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
+			      "not freed after the walker left");
+}
+
 static void expect_outlives(struct kunit *test, enum ptwalk_hold_mode mode,
 			    bool no_batch)
 {
 	struct ptwalk_full_page full;
 	struct ptwalk_hold *hold;
-	unsigned int freed;
-	bool inside;
-	int ret;
 
 	ptwalk_mm_enter(test);
 	if (no_batch)
@@ -189,19 +200,12 @@ static void expect_outlives(struct kunit *test, enum ptwalk_hold_mode mode,
 	hold = hold_in_full_page(test, &full, mode);
 	if (no_batch)
 		ptwalk_fail_arm();
-	ret = ptwalk_zap(full.addr + (full.nr - 1) * PMD_SIZE, PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(full.addr + (full.nr - 1) * PMD_SIZE,
+					    PMD_SIZE));
 	ptwalk_fail_disarm();
-	freed = ptwalk_watch_freed();
-	inside = ptwalk_hold_release(hold);
+	expect_freed_after(test, hold);
 	if (no_batch)
 		ptwalk_fail_restore(test);
-	KUNIT_EXPECT_EQ(test, 0, ret);
-	KUNIT_EXPECT_TRUE_MSG(test, inside, "MADV_DONTNEED waited for the walker");
-	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the walker");
-	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
-			    "reused under the walker");
-	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
-			      "not freed after the walker left");
 }
 
 /* Broken: GUP-fast reads page-table entries out of someone else's data. */
@@ -230,8 +234,6 @@ static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct ptwalk_hold *hold;
-	unsigned int freed;
-	bool inside;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	/* The only table in use: powerpc cuts several out of a page. */
@@ -246,13 +248,8 @@ static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
 	ptwalk_fail_disarm();
 	ptwalk_mm_leave(test);
-	freed = ptwalk_watch_freed();
-	inside = ptwalk_hold_release(hold);
+	expect_freed_after(test, hold);
 	ptwalk_fail_restore(test);
-	KUNIT_EXPECT_TRUE_MSG(test, inside, "exit waited for the reader");
-	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the reader");
-	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
-			      "not freed after the reader left");
 }
 
 /* Broken: giving memory back stalls every CPU. */
