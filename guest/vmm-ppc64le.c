@@ -72,9 +72,14 @@ const char *arch_lacks(int kvm)
  * QEMU, as the hypervisor below a pseries, flushes a CPU's TLB when it enters
  * or leaves a guest, and takes H_TLB_INVALIDATE for done.
  */
-int arch_one_cpu(void)
+void arch_choose_cpus(cpu_set_t *cpus)
 {
-	return cpuinfo_says("platform", "pSeries");
+	int cpu = sched_getcpu();
+
+	if (!cpuinfo_says("platform", "pSeries"))
+		return;
+	CPU_ZERO(cpus);
+	CPU_SET(cpu, cpus);
 }
 
 /* Radix, or the hashed page table, which only a bare-metal KVM has */

@@ -3,10 +3,12 @@
  * ptwalk_kvm on x86: a guest in 32-bit protected mode without paging, so that
  * only the nested tables translate.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 
+#include "file.h"
 #include "vmm.h"
 
 #define PORT_PASS	0x10
@@ -52,9 +54,15 @@ const char *arch_lacks(int kvm)
 	return NULL;
 }
 
-int arch_one_cpu(void)
+/*
+ * Under TCG each FXRSTOR and XRSTOR, of any CPU, rewrites a word of the first
+ * CPU's state, without a lock (cpu_clear_ignne() of QEMU): what VMRUN, VMEXIT,
+ * STGI and CLGI do to that word at the same time may be undone.
+ */
+void arch_choose_cpus(cpu_set_t *cpus)
 {
-	return 0;
+	if (cpuinfo_says("model name", "QEMU TCG") && CPU_COUNT(cpus) > 1)
+		CPU_CLR(0, cpus);
 }
 
 int arch_switch_tables(int vm, bool other)

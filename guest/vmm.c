@@ -659,7 +659,7 @@ static bool can_collapse(void)
 static const char *setup(void)
 {
 	static char reason[128];
-	cpu_set_t one;
+	cpu_set_t cpus;
 
 	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm_fd < 0) {
@@ -670,10 +670,9 @@ static const char *setup(void)
 	page_size = sysconf(_SC_PAGESIZE);
 	pages = SIZE / page_size;
 	huge_pages = can_collapse();
-	if (arch_one_cpu()) {
-		CPU_ZERO(&one);
-		CPU_SET(sched_getcpu(), &one);
-		sched_setaffinity(0, sizeof(one), &one);
+	if (!sched_getaffinity(0, sizeof(cpus), &cpus)) {
+		arch_choose_cpus(&cpus);
+		sched_setaffinity(0, sizeof(cpus), &cpus);
 	}
 	return arch_lacks(kvm_fd);
 }

@@ -11,6 +11,7 @@
 #define GUEST_VMM_H
 
 #include <linux/kvm.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -67,12 +68,10 @@ unsigned long arch_vm_type(void);
 const char *arch_lacks(int kvm);
 
 /**
- * arch_one_cpu() - whether all threads of the VMM have to stay on one CPU
- *
- * Return: true where the machine does not flush the TLB of a CPU that is
- * running a guest.
+ * arch_choose_cpus() - leave out CPUs whose emulation does not bear a guest
+ * @cpus: those that the threads of the VMM may run on
  */
-int arch_one_cpu(void);
+void arch_choose_cpus(cpu_set_t *cpus);
 
 /**
  * arch_init_vm() - before the first vCPU
