@@ -97,6 +97,8 @@ static struct mm_struct *enter(struct kunit *test)
 {
 	if (!radix_enabled())
 		kunit_skip(test, "needs the radix MMU");
+	if (debug_pagealloc_enabled())
+		kunit_skip(test, "DEBUG_PAGEALLOC flushes for each page that is freed");
 	ptwalk_need_thp(test);
 	rounds_init(test);
 	return ptwalk_mm_enter(test);
