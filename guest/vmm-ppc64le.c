@@ -74,12 +74,10 @@ const char *arch_lacks(int kvm)
  */
 void arch_choose_cpus(cpu_set_t *cpus)
 {
-	int cpu = sched_getcpu();
-
-	if (!cpuinfo_says("platform", "pSeries"))
-		return;
-	CPU_ZERO(cpus);
-	CPU_SET(cpu, cpus);
+	if (cpuinfo_says("platform", "pSeries")) {
+		CPU_ZERO(cpus);
+		CPU_SET(sched_getcpu(), cpus);
+	}
 }
 
 /* Radix, or the hashed page table, which only a bare-metal KVM has */

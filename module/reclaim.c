@@ -34,7 +34,7 @@
  * The published case: 50 GB, 2 MB at a time; or what a table maps, if more.
  * A tenth where each page is unmapped when it is freed, which takes minutes.
  */
-#define GIVE_BACK_SIZE	((IS_ENABLED(CONFIG_DEBUG_PAGEALLOC) ? 5UL : 50UL) * SZ_1G)
+#define GIVE_BACK_SIZE	((debug_pagealloc_enabled() ? 5UL : 50UL) * SZ_1G)
 #define GIVE_BACK_STEP	max_t(unsigned long, SZ_2M, PMD_SIZE)
 
 /* Where pages are filled with tables. */
