@@ -16,7 +16,7 @@ $(TARGETS):
 print-image:
 	@scripts/build --print-image
 clean:
-	rm -rf $(addprefix $(or $(BUILD),build)/,kernel module guest initrd run log)
+	! cd "$(or $(BUILD),build)" 2>/dev/null || rm -rf kernel module guest initrd run log legacy selftests
 
 script-kernel := build
 script-boot := prepare boot

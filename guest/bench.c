@@ -689,6 +689,8 @@ static void isolated(void)
 	fail_batches();
 	unmap(AREA, page_size);
 	pid = fork();
+	if (pid < 0)
+		die("fork");
 	if (!pid)
 		spin_elsewhere();
 	/* Instructions of a CPU that spins take time of all. */

@@ -298,19 +298,20 @@ static const struct op {
 	int (*run)(void);
 	bool (*is_intact)(void);
 	bool huge;	/* needs transparent huge pages */
+	bool allocates;	/* so that some of it can fail */
 } ops[] = {
-	{ "collapse_anon", small_pages, collapse, is_intact, true },
-	{ "collapse_shmem", two_mappings, collapse, both_are_intact, true },
-	{ "split_by_mprotect", huge_page, protect_half, is_intact, true },
-	{ "split_by_munmap", huge_page, unmap_half, half_is_intact, true },
-	{ "split_by_mremap", huge_page, move, is_intact, true },
-	{ "munmap_of_tables", tables, unmap, rest_is_intact, false },
-	{ "mremap_of_tables", tables, move, is_intact, false },
-	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false },
-	{ "fork", small_pages, fork_and_look, is_intact, false },
-	{ "uffd_copy", monitored_anon, fill_in, copy_is_intact, false },
-	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false },
-	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false },
+	{ "collapse_anon", small_pages, collapse, is_intact, true, true },
+	{ "collapse_shmem", two_mappings, collapse, both_are_intact, true, true },
+	{ "split_by_mprotect", huge_page, protect_half, is_intact, true, false },
+	{ "split_by_munmap", huge_page, unmap_half, half_is_intact, true, false },
+	{ "split_by_mremap", huge_page, move, is_intact, true, true },
+	{ "munmap_of_tables", tables, unmap, rest_is_intact, false, true },
+	{ "mremap_of_tables", tables, move, is_intact, false, true },
+	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false, true },
+	{ "fork", small_pages, fork_and_look, is_intact, false, true },
+	{ "uffd_copy", monitored_anon, fill_in, copy_is_intact, false, true },
+	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false, true },
+	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false, false },
 };
 
 /* ------------------------------------------------------------------- attempts */
@@ -462,6 +463,8 @@ static void run_case(unsigned int i)
 		refused += outcome == REFUSED;
 	if (nth == MAX_NTH)
 		fail("more than %d allocations", MAX_NTH);
+	if (op->allocates && nth == 1)
+		fail("no allocation could be made to fail");
 	printf("    # %s: %u allocations failed one by one, and %u of these times it was refused\n",
 	       op->name, nth - 1, refused);
 	expect_table_pages(before);

@@ -304,6 +304,8 @@ static void uffd_move_versus_dontneed(void)
 	stop_giving();
 	printf("    # uffd_move_versus_dontneed: %lu moves, %lu refused, %lu times given back\n",
 	       moves, again, giver.rounds);
+	if (!moves)
+		fail("no page was moved");
 	if (lost)
 		fail("%lu pages were moved to nowhere", lost);
 	munmap(src, SPAN);

@@ -69,10 +69,11 @@ static struct {
 
 /* ------------------------------------------------------------------- helpers */
 
-static __attribute__((noreturn)) void die(const char *what, const char *cure)
+/* @error: an errno, or 0 */
+static __attribute__((noreturn)) void die(int error, const char *what, const char *cure)
 {
-	fprintf(stderr, "torture: %s: %s\ntorture: cure: %s\n", what,
-		strerror(errno), cure);
+	fprintf(stderr, "torture: %s%s%s\ntorture: cure: %s\n", what,
+		error ? ": " : "", error ? strerror(error) : "", cure);
 	exit(2);
 }
 
@@ -646,14 +647,22 @@ static bool has_swap(void)
 	return number_in("/proc/meminfo", "SwapTotal") > 0;
 }
 
+#ifdef __x86_64__
 #define POOL "/proc/sys/vm/nr_hugepages"
-static long pool = -1;
+static long pool;
+
+static void restore_pool(void)
+{
+	write_number(POOL, pool);
+}
+#endif
 
 static bool has_hugetlb(void)
 {
 #ifdef __x86_64__
 	pool = number_in(POOL, "");
-	if (pool < 0 || !write_number(POOL, pool + 4 * NR_HUGETLB))
+	if (pool < 0 || atexit(restore_pool) ||
+	    !write_number(POOL, pool + 4 * NR_HUGETLB))
 		return false;
 	hugetlb_fd = memfd_create("ptwalk", MFD_CLOEXEC | MFD_HUGETLB);
 	if (hugetlb_fd < 0 || ftruncate(hugetlb_fd, GIGABYTE) || pipe(ask) ||
@@ -712,13 +721,13 @@ static void make_regions(void)
 	told = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (told == MAP_FAILED)
-		die("mmap", "free some memory");
+		die(errno, "mmap", "free some memory");
 	pthread_mutex_init(&told->pausing, NULL);
 
 	/* What is there already would be replaced. */
 	if (mmap((void *)BASE, 8 * GIGABYTE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
 		 MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != (void *)BASE)
-		die("the addresses of the regions are in use", "change BASE");
+		die(errno, "the addresses of the regions are in use", "change BASE");
 	munmap((void *)BASE, 8 * GIGABYTE);
 
 	add_region(R_COUNTED, COUNTED * huge, 0,
@@ -786,8 +795,10 @@ static unsigned int nr_started;
 
 static void start(void *(*fn)(void *), void *arg)
 {
-	if (pthread_create(&started[nr_started++], NULL, fn, arg))
-		die("pthread_create", "free some memory");
+	int error = pthread_create(&started[nr_started++], NULL, fn, arg);
+
+	if (error)
+		die(error, "pthread_create", "free some memory");
 }
 
 static void run(void)
@@ -811,14 +822,14 @@ int main(void)
 
 	device = open("/dev/" TORTURE_DEVICE, O_RDWR | O_CLOEXEC);
 	if (device < 0)
-		die("/dev/" TORTURE_DEVICE, "insmod ptwalk_torture.ko, and be root");
+		die(errno, "/dev/" TORTURE_DEVICE, "insmod ptwalk_torture.ko, and be root");
 	page_size = sysconf(_SC_PAGESIZE);
 	huge_size = thp_size();
 	if (huge_size <= 0)
-		die("no transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE, and a CPU that has them");
+		die(0, "no transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE, and a CPU that has them");
 	ctl = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);
 	if (ctl == MAP_FAILED)
-		die("mmap", "see the kernel log");
+		die(errno, "mmap", "see the kernel log");
 	nr_threads = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	nr_threads = nr_threads < 1 ? 1 : nr_threads > TORTURE_MAX_THREADS ?
 		     TORTURE_MAX_THREADS : nr_threads;
@@ -828,7 +839,7 @@ int main(void)
 	make_regions();
 	enable_modifiers();
 	if (tell(TORTURE_START))
-		die("the module refuses the regions", "see the kernel log");
+		die(errno, "the module refuses the regions", "see the kernel log");
 	run();
 	ret = tell(TORTURE_END);
 	/* It has the device open, too. */
@@ -836,7 +847,5 @@ int main(void)
 		close(ask[1]);
 		waitpid(partner_pid, NULL, 0);
 	}
-	if (pool >= 0)
-		write_number(POOL, pool);
 	return ret ? 1 : 0;
 }

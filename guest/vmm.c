@@ -89,8 +89,6 @@ static bool huge_pages;
 static size_t page_size, pages, run_size;
 static unsigned int seed = 1;
 
-/* ------------------------------------------------------------------ common */
-
 /* ---------------------------------------------------------------- contents */
 
 static uint32_t tag(size_t page, unsigned int pass)

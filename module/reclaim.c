@@ -621,6 +621,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	ptwalk_crew_stop(crew);
 	kunit_info(test, "rounds=%lu collapses=%lu\n", rounds, collapses);
 	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_GT(test, collapses, 0);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, 1));
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
 	KUNIT_EXPECT_EQ(test, 0,

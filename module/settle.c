@@ -2,7 +2,7 @@
 /*
  * For threads that store through translations which are taken away.
  *
- * QEMU up to 8.2 emulates powerpc with a tlbie that does not wait for the other
+ * QEMU 7.2 emulates powerpc with a tlbie that does not wait for the other
  * CPUs: they go on for a moment with what they have in their TLBs.  That is no
  * matter of the kernel, but it loses stores and corrupts freed pages.  An
  * interrupt makes the emulator catch up.  It comes too late to hide a fault of

@@ -50,6 +50,8 @@ boot_guest() {
 		say "${STEP_PREFIX-}boot $2 $3: done before the interruption"
 		return 0
 	fi
+	# A boot that is refused must not be judged by the logs of an earlier one.
+	rm -f "$dir"/{result.txt,verdict.log,console.log}
 	# Without the series races need not be run for long: they prove nothing there.
 	local short='ptwalk_kunit.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_reclaim_user.seconds=1'
 	[ "$3" != base ] || local -x APPEND="$short${APPEND:+ $APPEND}"

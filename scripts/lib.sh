@@ -40,6 +40,10 @@ die() {
 	exit 2
 }
 
+case $JOBS in
+''|*[!0-9]*|0*) die "JOBS='$JOBS' is no number of jobs" "JOBS=$(nproc)" ;;
+esac
+
 # usage "$@": print the script's leading comment when asked for help
 usage() {
 	case ${1-} in
@@ -191,7 +195,7 @@ step() {
 	mkdir -p "$(dirname "$log")"
 	: >"$log"
 	if [ -t 1 ]; then printf '%s' "$title"; else printf '%s\n' "$title"; fi
-	ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ 7>&- 8>&- 9>&- &
+	ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ 6>&- 7>&- 8>&- 9>&- &
 	tick=$!
 	# The command stays in the foreground: it has to get Ctrl-C itself.
 	# shellcheck disable=SC2064	# this step's ticker, now

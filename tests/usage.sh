@@ -81,7 +81,7 @@ test_missing_packages_as_user() {
 test_help_names_every_target() {
 	local t
 	m help >"$T/help"
-	for t in run check apply tree series kernel print-image module boot torture table bisect deps fetch clean; do
+	for t in $(sed -n '/^TARGETS :=/,/[^\\]$/p' "$top/Makefile" | sed 's/^TARGETS :=//; s/\\$//') print-image clean; do
 		grep -qw -- "$t" "$T/help" || fail "$t is not in make help"
 	done
 }
