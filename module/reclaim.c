@@ -630,6 +630,103 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 }
 #endif
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* Broken: memory behind what was given back does not get its huge pages. */
+static void collapse_goes_past_what_was_given_back(struct kunit *test)
+{
+	unsigned long len = 3 * PMD_SIZE;
+	struct mm_struct *mm;
+
+	ptwalk_need_thp(test);
+	mm = ptwalk_mm_enter(test);
+	ptwalk_map(test, PTWALK_BASE, len);
+	ptwalk_fill_small(test, PTWALK_BASE, len, 1);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(table_addr(1), PMD_SIZE));
+	/* Says that it was not possible everywhere. */
+	KUNIT_EXPECT_NE(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	KUNIT_EXPECT_TRUE(test, ptwalk_is_huge(mm, PTWALK_BASE));
+	KUNIT_EXPECT_FALSE(test, ptwalk_is_huge(mm, table_addr(1)));
+	KUNIT_EXPECT_TRUE(test, ptwalk_is_huge(mm, table_addr(2)));
+}
+#endif
+
+#ifdef CONFIG_X86_64
+/**
+ * struct flushes - TLB flushes of a task
+ * @task: which one
+ * @pml: the lock of a PMD table
+ * @locked: how many came with @pml held
+ * @all: how many there were
+ */
+struct flushes {
+	struct task_struct *task;
+	spinlock_t *pml;
+	unsigned int locked, all;
+};
+
+static void on_tlb_flush(void *data, int reason, unsigned long pages)
+{
+	struct flushes *flushes = data;
+
+	if (current != READ_ONCE(flushes->task) ||
+	    reason != TLB_LOCAL_MM_SHOOTDOWN)
+		return;
+	flushes->all++;
+	flushes->locked += spin_is_locked(flushes->pml);
+}
+
+static void unhook_flushes(void *data)
+{
+	tracepoint_probe_unregister(ptwalk_tracepoint("tlb_flush"),
+				    on_tlb_flush, data);
+	tracepoint_synchronize_unregister();
+}
+
+/* Counts flushes of a zap that empties NR_TABLES tables of the VMA. */
+static void zap_and_count(struct kunit *test, struct flushes *flushes)
+{
+	int ret;
+
+	flushes->locked = 0;
+	flushes->all = 0;
+	WRITE_ONCE(flushes->task, current);
+	ret = ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
+	WRITE_ONCE(flushes->task, NULL);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+}
+
+/*
+ * Broken: an instruction fetch finds a small page in the TLB and a huge one in
+ * the tables, which on many CPUs is a machine check (iTLB multihit).
+ */
+static void executable_memory_is_flushed_first(struct kunit *test)
+{
+	unsigned long addr, len = (NR_TABLES + 1) * PMD_SIZE;
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct flushes *flushes;
+
+	flushes = kunit_kzalloc(test, sizeof(*flushes), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, flushes);
+	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, 0);
+	KUNIT_ASSERT_EQ(test, addr, PTWALK_BASE);
+	ptwalk_no_huge(test, PTWALK_BASE, len);
+	touch_tables(test, NR_TABLES + 1, 1);
+	flushes->pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PTWALK_BASE));
+	KUNIT_ASSERT_EQ(test, 0,
+			tracepoint_probe_register(ptwalk_tracepoint("tlb_flush"),
+						  on_tlb_flush, flushes));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook_flushes,
+							   flushes));
+	zap_and_count(test, flushes);
+	kunit_info(test, "flushes: %u, with the lock of the PMD: %u\n",
+		   flushes->all, flushes->locked);
+	if (has_table(PTWALK_BASE))
+		kunit_skip(test, "the tables stay");
+	KUNIT_EXPECT_EQ(test, flushes->locked, NR_TABLES);
+}
+#endif
+
 /* How often each is measured.  The first times fill caches and lists. */
 #define COST_ROUNDS	64
 
@@ -734,6 +831,10 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	KUNIT_CASE_SLOW(no_store_is_lost),
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE_SLOW(file_collapse_versus_dontneed),
+	KUNIT_CASE(collapse_goes_past_what_was_given_back),
+#endif
+#ifdef CONFIG_X86_64
+	KUNIT_CASE(executable_memory_is_flushed_first),
 #endif
 	{}
 };

@@ -39,6 +39,12 @@ test_guest_hangs() {
 	judged hang
 }
 
+test_guest_says_what_hangs() {
+	guest 3 '^ptwalk: hang: tests still running' stuck 45
+	grep -aq '^hang+: .*init' "$T/run/verdict.log" || fail 'no word of the thread that hangs'
+	judged hang
+}
+
 test_guest_panics() { guest 4 '^ptwalk: panic: Kernel panic' panic 120; judged panic; }
 
 test_guest_prints_nothing() { guest 5 '^ptwalk: silent: ' silent 120; judged silent; }
