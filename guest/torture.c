@@ -118,14 +118,6 @@ static uint32_t rnd(uint64_t *state)
 	return *state >> 16;
 }
 
-static bool write_number(const char *path, long value)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%ld", value);
-	return write_file(path, text);
-}
-
 /* ------------------------------------------------------------------- regions */
 
 static struct torture_region *region(int r)
@@ -651,9 +643,17 @@ static bool has_swap(void)
 #define POOL "/proc/sys/vm/nr_hugepages"
 static long pool;
 
+static bool set_pool(long pages)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", pages);
+	return write_file(POOL, text);
+}
+
 static void restore_pool(void)
 {
-	write_number(POOL, pool);
+	set_pool(pool);
 }
 #endif
 
@@ -662,7 +662,7 @@ static bool has_hugetlb(void)
 #ifdef __x86_64__
 	pool = number_in(POOL, "");
 	if (pool < 0 || atexit(restore_pool) ||
-	    !write_number(POOL, pool + 4 * NR_HUGETLB))
+	    !set_pool(pool + 4 * NR_HUGETLB))
 		return false;
 	hugetlb_fd = memfd_create("ptwalk", MFD_CLOEXEC | MFD_HUGETLB);
 	if (hugetlb_fd < 0 || ftruncate(hugetlb_fd, GIGABYTE) || pipe(ask) ||
