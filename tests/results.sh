@@ -32,6 +32,23 @@ test_no_results_are_a_failure() {
 	kunit_lines x86_64 x86 patched x86/patched | grep -q '^FAIL x86/patched/'
 }
 
+# A boot that is refused, with the logs of one that went well in its folder
+test_old_results_are_not_judged() {
+	local run=$T/b/run/x86_64-patched
+	mkdir -p "$run"
+	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=0' 'end: ok tests=0 failed=0 skipped=0 complaints=0' >"$run/verdict.log"
+	echo '0 ok: well' >"$run/result.txt"
+	touch "$run/console.log"
+	other_scripts boot '#!/bin/sh' 'exit 2'
+	BUILD=$T/b
+	. "$top/scripts/lib.sh"
+	top=$T/top
+	boot_guest x86_64 x86 patched || :
+	kunit_lines x86_64 x86 patched x86/patched >"$T/out"
+	cat "$T/out"
+	grep -q '^FAIL x86/patched/' "$T/out"
+}
+
 test_program_says_why() {
 	mkdir -p "$T/run"
 	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \

@@ -70,6 +70,16 @@ test_tree_names_a_patch_that_does_not_apply() {
 	grep -q 'does not fit: 0003-mm-gup-count-further.patch' "$T/refused"
 }
 
+# Another source under the old tree would be a series that "does not apply".
+test_tree_notices_another_base() {
+	local dir=$T/b/download name=linux-source-6.12_6.12
+	fake_source "$T/b" "$T/p"
+	tree
+	cp "$dir/$name.117-0test.tar.xz" "$dir/$name.118-0test.tar.xz"
+	sed -i 's/^DEBIAN=.*/DEBIAN=6.12.118-0test/' "$T/p/BASE"
+	refused 2 "is of $name.117-0test.*names another source, $name.118-0test" 'take work of yours out' tree
+}
+
 test_tree_ignores_the_users_git_configuration() {
 	fake_source "$T/b" "$T/p"; tree
 	git -C "$T/b/tree/patched" rev-parse HEAD >"$T/first"

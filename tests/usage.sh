@@ -42,6 +42,12 @@ test_unknown_names() {
 	refused 2 "unknown VARIANTS '4k'" 'VARIANTS= some of' m variants ARCH=x86_64 VARIANTS=4k
 }
 
+test_jobs_and_suites() {
+	refused 2 "JOBS='0' is no number" 'JOBS=[1-9]' m models JOBS=0
+	refused 2 "unknown SUITES 'kunits'" 'SUITES= some of: lint .*kunit' m check SUITES='lint kunits'
+	[ ! -e "$T/b/log" ]
+}
+
 test_torture_duration_and_seed() {
 	refused 2 "DURATION='1h' is no number" 'DURATION=seconds' m torture DURATION=1h
 	refused 2 'DURATION=0 would never end' 'DURATION=60' m torture DURATION=0
