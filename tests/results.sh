@@ -36,12 +36,15 @@ test_no_results_are_a_failure() {
 test_old_results_are_not_judged() {
 	local run=$T/b/run/x86_64-patched
 	mkdir -p "$run"
-	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=0' 'end: ok tests=0 failed=0 skipped=0 complaints=0' >"$run/verdict.log"
+	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
+		'    # Subtest: ptwalk_x' '    1..1' '    ok 1 a' 'ok 1 ptwalk_x' \
+		'end: ok tests=1 failed=0 skipped=0 complaints=0' >"$run/verdict.log"
 	echo '0 ok: well' >"$run/result.txt"
 	touch "$run/console.log"
 	other_scripts boot '#!/bin/sh' 'exit 2'
 	BUILD=$T/b
 	. "$top/scripts/lib.sh"
+	kunit_lines x86_64 x86 patched x86/patched | diff - <(echo 'PASS x86/patched/ptwalk_x.a')
 	top=$T/top
 	boot_guest x86_64 x86 patched || :
 	kunit_lines x86_64 x86 patched x86/patched >"$T/out"
