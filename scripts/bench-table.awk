@@ -62,11 +62,12 @@ function change(row, k,	b) {
 	return sprintf("%+.1f%%", (median[row, k] / b - 1) * 100)
 }
 
-# Noise only adds instructions: where the quartiles overlap the least decide.
+# Noise only adds instructions: where the median is higher, but the quartiles overlap,
+# the least decide.
 function worse(row,	b, p) {
 	b = median[row, "base"]
 	p = median[row, "patched"]
-	if (low[row, "patched"] <= high[row, "base"]) {
+	if (p > b && low[row, "patched"] <= high[row, "base"]) {
 		b = least[row, "base"]
 		p = least[row, "patched"]
 	}

@@ -35,6 +35,12 @@ test_scatter_is_not_worse() {
 	report || fail "the same least value was not accepted"
 }
 
+test_better_median_is_not_worse() {
+	point base 1000 1100 1100 1100 1200
+	point patched 1050 1050 1050 1060 1200
+	report || fail "a least value 5 % higher was not accepted, though the median is lower"
+}
+
 test_scatter_hides_nothing() {
 	point base 1000 1000 1000 1200 1200
 	point patched 1050 1050 1050 1200 1200
