@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # A front for scripts/, where everything is done.  "make help" lists it.
 
-VARS := ARCH MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA INITRD SMP MEM TIMEOUT APPEND ACCEL QEMU_ARGS \
-	DURATION SEED REPLAY TORTURE KDIR FORCE JOBS BUILD PATCHES MUTANTS VARIANTS SUITES \
-	QUICK CONFIGS SUBLEVELS BENCH SMPS PROVOKE SELFTESTS
-export $(foreach v,$(VARS),$(if $($(v)),$(v)))
-
 help:
 	@scripts/help
 TARGETS := run check deps fetch tree kernel module boot apply sublevels series table bisect \
