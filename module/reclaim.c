@@ -628,17 +628,13 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 			percpu_counter_sum(&mm->rss_stat[MM_SHMEMPAGES]));
 	KUNIT_EXPECT_EQ(test, before, mm_pgtables_bytes(mm));
 }
-#endif
 
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 /* Broken: memory behind what was given back does not get its huge pages. */
 static void collapse_goes_past_what_was_given_back(struct kunit *test)
 {
 	unsigned long len = 3 * PMD_SIZE;
-	struct mm_struct *mm;
+	struct mm_struct *mm = ptwalk_mm_enter(test);
 
-	ptwalk_need_thp(test);
-	mm = ptwalk_mm_enter(test);
 	ptwalk_map(test, PTWALK_BASE, len);
 	ptwalk_fill_small(test, PTWALK_BASE, len, 1);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(table_addr(1), PMD_SIZE));
@@ -682,19 +678,6 @@ static void unhook_flushes(void *data)
 	tracepoint_synchronize_unregister();
 }
 
-/* Counts flushes of a zap that empties NR_TABLES tables of the VMA. */
-static void zap_and_count(struct kunit *test, struct flushes *flushes)
-{
-	int ret;
-
-	flushes->locked = 0;
-	flushes->all = 0;
-	WRITE_ONCE(flushes->task, current);
-	ret = ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
-	WRITE_ONCE(flushes->task, NULL);
-	KUNIT_ASSERT_EQ(test, 0, ret);
-}
-
 /*
  * Broken: an instruction fetch finds a small page in the TLB and a huge one in
  * the tables, which on many CPUs is a machine check (iTLB multihit).
@@ -704,6 +687,7 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	unsigned long addr, len = (NR_TABLES + 1) * PMD_SIZE;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct flushes *flushes;
+	int ret;
 
 	flushes = kunit_kzalloc(test, sizeof(*flushes), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, flushes);
@@ -718,7 +702,10 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 						  on_tlb_flush, flushes));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook_flushes,
 							   flushes));
-	zap_and_count(test, flushes);
+	WRITE_ONCE(flushes->task, current);
+	ret = ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
+	WRITE_ONCE(flushes->task, NULL);
+	KUNIT_ASSERT_EQ(test, 0, ret);
 	kunit_info(test, "flushes: %u, with the lock of the PMD: %u\n",
 		   flushes->all, flushes->locked);
 	if (has_table(PTWALK_BASE))

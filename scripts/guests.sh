@@ -29,9 +29,12 @@ stale_breakpoint() {
 
 # The tests decide; a boot only fails if there is nothing to decide on.
 boot_logged() {
-	local rc=0
+	local rc=0 dir
+	dir=$(run_dir "$ARCH" "$MMU" "$FLAVOR")
+	# A boot that is refused must not be judged by the logs of an earlier one.
+	rm -f "$dir"/{result.txt,verdict.log,console.log}
 	"$top/scripts/boot" || rc=$?
-	if [ $rc -eq 4 ] && stale_breakpoint "$(run_dir "$ARCH" "$MMU" "$FLAVOR")"; then
+	if [ $rc -eq 4 ] && stale_breakpoint "$dir"; then
 		warn "QEMU ran into a breakpoint that is not there any more; booting again"
 		rc=0
 		"$top/scripts/boot" || rc=$?
@@ -50,8 +53,6 @@ boot_guest() {
 		say "${STEP_PREFIX-}boot $2 $3: done before the interruption"
 		return 0
 	fi
-	# A boot that is refused must not be judged by the logs of an earlier one.
-	rm -f "$dir"/{result.txt,verdict.log,console.log}
 	# Without the series races need not be run for long: they prove nothing there.
 	local short='ptwalk_kunit.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_reclaim_user.seconds=1'
 	[ "$3" != base ] || local -x APPEND="$short${APPEND:+ $APPEND}"

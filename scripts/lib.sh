@@ -145,6 +145,9 @@ lock() {
 	flock -n "${4:--x}" "$1" || { say "waiting for $3"; flock "${4:--x}" "$1"; }
 }
 
+# patterns FILE: the regular expressions of a list with lines "PATTERN -- why"
+patterns() { sed -n '/^#/d; s/ -- .*//p' "$1"; }
+
 # totals FILE: the closing line for a file of PASS, FAIL and SKIP lines; status 1
 # if one failed
 totals() {
