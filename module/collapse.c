@@ -45,19 +45,26 @@ static unsigned long wrong_pages_of_one(void)
 	return ptwalk_wrong_pages(PTWALK_BASE, HPAGE_PMD_SIZE, GEN);
 }
 
-/* Broken: latency spikes on every CPU whenever huge pages are made. */
-static void collapse_broadcasts_nothing(struct kunit *test)
+/* Collapses memory that all CPUs use. */
+static void expect_no_broadcast(struct kunit *test, struct mm_struct *mm,
+				unsigned long len, const char *op)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long len = fill_many(test);
-
 	ptwalk_spread(test, mm, PTWALK_BASE);
 	ptwalk_ipi_start();
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
 	ptwalk_ipi_stop();
-	ptwalk_measure(test, "collapse_anon", NR_COLLAPSES);
+	ptwalk_measure(test, op, NR_COLLAPSES);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
+}
+
+/* Broken: latency spikes on every CPU whenever huge pages are made. */
+static void collapse_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	expect_no_broadcast(test, mm, fill_many(test), "collapse_anon");
 }
 
 /* Broken: an isolated CPU is disturbed by a process that never ran there. */
@@ -120,26 +127,13 @@ static void collapse_does_not_wait_for_walker(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
 }
 
-static void expect_table_outlived(struct kunit *test, struct ptwalk_hold *hold)
-{
-	unsigned int freed = ptwalk_watch_freed();
-
-	ptwalk_hold_release(hold);
-	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the walker");
-	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
-			    "reused under the walker");
-	ptwalk_mm_leave(test);
-	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
-			      "never freed after the walker left");
-}
-
 /* Broken: GUP-fast reads page-table entries out of someone else's data. */
 static void collapse_table_outlives_walker(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long len = fill_many(test);
 
-	expect_table_outlived(test, collapse_under_walker(test, mm, len));
+	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
 }
 
 /* Broken: a table that a walker may still read is put to use again. */
@@ -297,16 +291,8 @@ static unsigned long fill_many_shmem(struct kunit *test)
 static void shmem_collapse_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long len = fill_many_shmem(test);
 
-	ptwalk_spread(test, mm, PTWALK_BASE);
-	ptwalk_ipi_start();
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
-	ptwalk_ipi_stop();
-	ptwalk_measure(test, "collapse_shmem", NR_COLLAPSES);
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
+	expect_no_broadcast(test, mm, fill_many_shmem(test), "collapse_shmem");
 }
 
 /* Broken: GUP-fast reads page-table entries out of someone else's data. */
@@ -315,7 +301,7 @@ static void shmem_collapse_table_outlives_walker(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long len = fill_many_shmem(test);
 
-	expect_table_outlived(test, collapse_under_walker(test, mm, len));
+	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
 }
 
 static struct kunit_case ptwalk_collapse_cases[] = {

@@ -185,20 +185,6 @@ static struct ptwalk_hold *free_under_walker(struct kunit *test,
 	return hold;
 }
 
-static void expect_table_outlived(struct kunit *test, struct ptwalk_hold *hold)
-{
-	unsigned int freed = ptwalk_watch_freed();
-	bool inside = ptwalk_hold_release(hold);
-
-	KUNIT_EXPECT_TRUE_MSG(test, !freed || !inside,
-			      "freed under the walker");
-	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
-			    "reused under the walker");
-	ptwalk_mm_leave(test);
-	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
-			      "never freed after the walker left");
-}
-
 /* Broken: munmap stalls while any CPU has interrupts off. */
 static void fallback_does_not_wait_for_walker(struct kunit *test)
 {
@@ -223,7 +209,7 @@ static void fallback_table_outlives_walker(struct kunit *test)
 	prepare_fallback(test, &how);
 	hold = free_under_walker(test, &how, PTWALK_HOLD_IRQS_OFF);
 	ptwalk_fail_restore(test);
-	expect_table_outlived(test, hold);
+	ptwalk_expect_outlived(test, hold);
 }
 
 /* Broken: pte_offset_map() hands out a table that is free already. */
@@ -237,7 +223,7 @@ static void fallback_table_outlives_rcu_reader(struct kunit *test)
 	prepare_fallback(test, &how);
 	hold = free_under_walker(test, &how, PTWALK_HOLD_RCU);
 	ptwalk_fail_restore(test);
-	expect_table_outlived(test, hold);
+	ptwalk_expect_outlived(test, hold);
 }
 
 /* Broken: munmap under memory pressure takes a grace period for each table. */
@@ -362,7 +348,7 @@ static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 	hold = munmap_under_walker(test, &full, PTWALK_HOLD_RCU);
 	ptwalk_fail_disarm();
 	ptwalk_fail_restore(test);
-	expect_table_outlived(test, hold);
+	ptwalk_expect_outlived(test, hold);
 }
 
 /* Broken: munmap under memory pressure loses tables of the upper levels. */
@@ -406,7 +392,7 @@ static void expect_munmap_outlived(struct kunit *test,
 
 	ptwalk_mm_enter(test);
 	full = fill_pte_page(test);
-	expect_table_outlived(test, munmap_under_walker(test, &full, mode));
+	ptwalk_expect_outlived(test, munmap_under_walker(test, &full, mode));
 }
 
 /* Broken: GUP-fast reads freed tables where TLB flushes interrupt no CPU. */

@@ -162,18 +162,16 @@ static struct walker *start_walkers(struct kunit *test, struct race *race)
 {
 	struct walker *w;
 	u32 seed = ptwalk_seed(test);
-	int cpu = cpumask_first(cpu_online_mask);
 	unsigned int i;
 
 	w = kunit_kcalloc(test, nr_walkers(), sizeof(*w), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, w);
 	ptwalk_mm_share(test, race->mm);
 	for (i = 0; i < nr_walkers(); i++) {
-		cpu = cpumask_next(cpu, cpu_online_mask);
 		w[i].race = race;
 		w[i].id = i + 1;
 		prandom_seed_state(&w[i].rnd, seed + i);
-		ptwalk_kthread(test, walker_fn, &w[i], cpu);
+		ptwalk_kthread(test, walker_fn, &w[i], ptwalk_nth_cpu(i + 1));
 	}
 	return w;
 }

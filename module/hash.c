@@ -24,7 +24,6 @@
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
@@ -86,7 +85,7 @@ struct storm {
 	unsigned long lost[NR_CPUS];
 	unsigned long refused[NR_CPUS];
 	unsigned long stores[NR_CPUS];
-	struct ptwalk_count *faults, *detached;
+	struct completion *faults, *detached;
 	unsigned int collapses, failed;
 };
 
@@ -174,13 +173,6 @@ static void mm_page_alloc(void *data, struct page *page, unsigned int order,
 		go_on(s);
 }
 
-static void unhook(void *storm)
-{
-	tracepoint_probe_unregister(ptwalk_tracepoint("mm_page_alloc"),
-				    mm_page_alloc, storm);
-	tracepoint_synchronize_unregister();
-}
-
 static void pause_threads(struct storm *s)
 {
 	WRITE_ONCE(s->pause, true);
@@ -211,9 +203,8 @@ static struct storm *new_storm(struct kunit *test)
 	ptwalk_settle_collapses(test);
 	s->faults = ptwalk_count(test, "hash_fault");
 	s->detached = ptwalk_count(test, "hash_fault_detached");
-	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(
-			ptwalk_tracepoint("mm_page_alloc"), mm_page_alloc, s));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook, s));
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc",
+					     mm_page_alloc, s));
 	s->crew = ptwalk_crew(test, s->mm, cpu_online_mask, count_in_some_pages,
 			      s);
 	return s;
@@ -478,7 +469,7 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 	unsigned long deadline = end + 60 * HZ;
 	unsigned int flips = 0, locked = 0;
 	struct ptwalk_crew *crew;
-	struct ptwalk_count *series;
+	struct completion *series;
 	struct mm_struct *mm;
 	struct file *file;
 	bool busy;

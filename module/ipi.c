@@ -163,35 +163,6 @@ void ptwalk_measure(struct kunit *test, const char *op, unsigned int ops)
 		   bcast + serialize + tlb + other, bcast, serialize);
 }
 
-struct tracepoint_search {
-	const char *name;
-	struct tracepoint *found;
-};
-
-static void match_tracepoint(struct tracepoint *tp, void *priv)
-{
-	struct tracepoint_search *search = priv;
-
-	if (!strcmp(tp->name, search->name))
-		search->found = tp;
-}
-
-/**
- * ptwalk_tracepoint() - find a tracepoint that is not exported to modules
- * @name: its name
- *
- * Return: the tracepoint, or NULL.
- */
-struct tracepoint *ptwalk_tracepoint(const char *name)
-{
-	struct tracepoint_search search = { .name = name };
-
-	for_each_kernel_tracepoint(match_tracepoint, &search);
-	if (!search.found)
-		pr_info("no tracepoint %s in this kernel\n", name);
-	return search.found;
-}
-
 /**
  * ptwalk_ipi_init() - attach to the tracepoint
  *

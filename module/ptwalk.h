@@ -75,13 +75,11 @@ bool ptwalk_watch_wait(unsigned int nr, unsigned int ms);
 void ptwalk_trap_set(struct page *victim);
 bool ptwalk_trap_clear(void);
 
+/* probe.c */
 struct tracepoint *ptwalk_tracepoint(const char *name);
-
-/* count.c */
-struct ptwalk_count;
-
-struct ptwalk_count *ptwalk_count(struct kunit *test, const char *name);
-unsigned int ptwalk_counted(const struct ptwalk_count *count);
+bool ptwalk_probe(struct kunit *test, const char *name, void *fn, void *data);
+struct completion *ptwalk_count(struct kunit *test, const char *name);
+unsigned int ptwalk_counted(const struct completion *passed);
 
 /* settle.c */
 void ptwalk_settle(void);
@@ -198,10 +196,12 @@ void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
 void ptwalk_spread_on(struct kunit *test, struct mm_struct *mm,
 		      unsigned long addr, const struct cpumask *cpus);
 int ptwalk_other_cpu(void);
+int ptwalk_nth_cpu(int n);
 struct ptwalk_hold *ptwalk_hold(struct kunit *test, struct mm_struct *mm,
 				unsigned long addr, enum ptwalk_hold_mode mode);
 bool ptwalk_hold_release(struct ptwalk_hold *hold);
-unsigned int ptwalk_hold_bad_ptes(struct ptwalk_hold *hold);
+bool ptwalk_expect_untouched(struct kunit *test, struct ptwalk_hold *hold);
+void ptwalk_expect_outlived(struct kunit *test, struct ptwalk_hold *hold);
 void ptwalk_wait_for_stop(void);
 
 /**

@@ -9,7 +9,6 @@
 #include <linux/mman.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
 #include "ptwalk.h"
@@ -48,30 +47,12 @@ static void hcall_entry(void *data, unsigned long opcode, unsigned long *args)
 		atomic_inc(&rounds.global);
 }
 
-static void rounds_exit(void *unused)
-{
-	WRITE_ONCE(rounds.task, NULL);
-	tracepoint_probe_unregister(ptwalk_tracepoint("tlbie"), tlbie, NULL);
-	if (!mmu_has_feature(MMU_FTR_GTSE))
-		tracepoint_probe_unregister(ptwalk_tracepoint("hcall_entry"),
-					    hcall_entry, NULL);
-	tracepoint_synchronize_unregister();
-}
-
 static void rounds_init(struct kunit *test)
 {
-	struct tracepoint *tp = ptwalk_tracepoint("tlbie");
-	struct tracepoint *hcall = ptwalk_tracepoint("hcall_entry");
-
-	KUNIT_ASSERT_NOT_NULL(test, tp);
-	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(tp, tlbie, NULL));
-	if (!mmu_has_feature(MMU_FTR_GTSE)) {
-		KUNIT_ASSERT_NOT_NULL(test, hcall);
-		KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(hcall,
-						hcall_entry, NULL));
-	}
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rounds_exit,
-							   NULL));
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "tlbie", tlbie, NULL));
+	if (!mmu_has_feature(MMU_FTR_GTSE))
+		KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "hcall_entry",
+						     hcall_entry, NULL));
 }
 
 static void rounds_start(void)

@@ -22,7 +22,6 @@
 #include <linux/slab.h>
 #include <linux/swapops.h>
 #include <linux/timex.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
 #include "ptwalk.h"
@@ -180,13 +179,8 @@ static struct ptwalk_hold *hold_in_full_page(struct kunit *test,
 /* The page that is watched is given back when @hold has left, and not before. */
 static void expect_freed_after(struct kunit *test, struct ptwalk_hold *hold)
 {
-	unsigned int freed = ptwalk_watch_freed();
-	bool inside = ptwalk_hold_release(hold);
-
-	KUNIT_EXPECT_TRUE_MSG(test, inside, "the walker was waited for");
-	KUNIT_EXPECT_EQ_MSG(test, freed, 0, "freed under the walker");
-	KUNIT_EXPECT_EQ_MSG(test, ptwalk_hold_bad_ptes(hold), 0,
-			    "reused under the walker");
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_expect_untouched(test, hold),
+			      "the walker was waited for");
 	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
 			      "not freed after the walker left");
 }
@@ -392,18 +386,10 @@ static void refill_on_free(void *data, struct page *page, unsigned int order)
 		cpu_relax();
 }
 
-static void unhook_refill(void *refill)
-{
-	tracepoint_probe_unregister(ptwalk_tracepoint("mm_page_free"),
-				    refill_on_free, refill);
-	tracepoint_synchronize_unregister();
-}
-
 /* Broken: what is stored while MADV_DONTNEED is at work is lost, and leaked. */
 static void table_refilled_meanwhile_is_kept(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
-	struct tracepoint *tp = ptwalk_tracepoint("mm_page_free");
 	struct refill *refill;
 	int ret;
 
@@ -413,10 +399,8 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 	ptwalk_no_huge(test, PTWALK_BASE, 2 * PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, 32 * PAGE_SIZE, 1);
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
-	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(tp, refill_on_free,
-							   refill));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook_refill,
-							   refill));
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_free",
+					     refill_on_free, refill));
 	refill->mm = mm;
 	ptwalk_mm_share(test, mm);
 	ptwalk_kthread(test, refill_fn, refill, ptwalk_other_cpu());
@@ -671,13 +655,6 @@ static void on_tlb_flush(void *data, int reason, unsigned long pages)
 	flushes->locked += spin_is_locked(flushes->pml);
 }
 
-static void unhook_flushes(void *data)
-{
-	tracepoint_probe_unregister(ptwalk_tracepoint("tlb_flush"),
-				    on_tlb_flush, data);
-	tracepoint_synchronize_unregister();
-}
-
 /*
  * Broken: an instruction fetch finds a small page in the TLB and a huge one in
  * the tables, which on many CPUs is a machine check (iTLB multihit).
@@ -697,11 +674,8 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	ptwalk_no_huge(test, PTWALK_BASE, len);
 	touch_tables(test, NR_TABLES + 1, 1);
 	flushes->pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PTWALK_BASE));
-	KUNIT_ASSERT_EQ(test, 0,
-			tracepoint_probe_register(ptwalk_tracepoint("tlb_flush"),
-						  on_tlb_flush, flushes));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook_flushes,
-							   flushes));
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "tlb_flush", on_tlb_flush,
+					     flushes));
 	WRITE_ONCE(flushes->task, current);
 	ret = ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
 	WRITE_ONCE(flushes->task, NULL);

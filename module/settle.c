@@ -10,7 +10,6 @@
  */
 #include <linux/sched.h>
 #include <linux/smp.h>
-#include <linux/tracepoint.h>
 
 #include "ptwalk.h"
 
@@ -37,26 +36,13 @@ static void mm_collapse_huge_page_isolate(void *task, struct page *page,
 		ptwalk_settle();
 }
 
-static void unhook(void *task)
-{
-	tracepoint_probe_unregister(
-			ptwalk_tracepoint("mm_collapse_huge_page_isolate"),
-			mm_collapse_huge_page_isolate, task);
-	tracepoint_synchronize_unregister();
-}
-
 /**
  * ptwalk_settle_collapses() - do so in each collapse of current
  * @test: the case, whose end ends it
  */
 void ptwalk_settle_collapses(struct kunit *test)
 {
-	struct tracepoint *tp = ptwalk_tracepoint("mm_collapse_huge_page_isolate");
-
-	if (!IS_ENABLED(CONFIG_PPC) || !tp)
-		return;
-	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(tp,
-				mm_collapse_huge_page_isolate, current));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unhook,
-							   current));
+	if (IS_ENABLED(CONFIG_PPC))
+		ptwalk_probe(test, "mm_collapse_huge_page_isolate",
+			     mm_collapse_huge_page_isolate, current);
 }

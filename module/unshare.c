@@ -24,7 +24,6 @@
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
 #include "ptwalk.h"
@@ -218,19 +217,10 @@ static int process_reuse(struct ptwalk_process *p)
 	       map_huge(p->other, REUSED, HALF, HALF) ?: touch_huge();
 }
 
-static int nth_cpu(int n)
-{
-	int cpu = cpumask_first(cpu_online_mask);
-
-	while (n--)
-		cpu = cpumask_next(cpu, cpu_online_mask);
-	return cpu;
-}
-
 /* CPU 0 is the case's, then come those of its threads, the last one walks. */
 static int process_cpu(void)
 {
-	return nth_cpu(NR_THREADS + 1);
+	return ptwalk_nth_cpu(NR_THREADS + 1);
 }
 
 static struct ptwalk_process *new_process(struct kunit *test, struct file *file)
@@ -351,7 +341,7 @@ static void run_threads(struct kunit *test, struct mm_struct *mm)
 		KUNIT_ASSERT_NOT_NULL(test, s);
 		s->mm = mm;
 		init_completion(&s->running);
-		ptwalk_kthread(test, spinner_fn, s, nth_cpu(i));
+		ptwalk_kthread(test, spinner_fn, s, ptwalk_nth_cpu(i));
 		wait_for_completion(&s->running);
 	}
 }
@@ -361,7 +351,7 @@ static bool runs_threads(int cpu)
 	int i;
 
 	for (i = 1; i <= NR_THREADS; i++)
-		if (nth_cpu(i) == cpu)
+		if (ptwalk_nth_cpu(i) == cpu)
 			return true;
 	return false;
 }
@@ -428,8 +418,6 @@ static struct {
 	struct cpumask cpus;
 } left_out;
 
-static struct tracepoint *csd_tracepoint;
-
 static void left_out_clear(void)
 {
 	int cpu;
@@ -452,23 +440,13 @@ static void csd_queue_cpu(void *data, const unsigned int cpu,
 		cpumask_set_cpu(out, mm_cpumask(left_out.mm));
 }
 
-static void left_out_exit(void *unused)
-{
-	tracepoint_probe_unregister(csd_tracepoint, csd_queue_cpu, NULL);
-	tracepoint_synchronize_unregister();
-}
-
 static void left_out_init(struct kunit *test, struct mm_struct *mm)
 {
-	csd_tracepoint = ptwalk_tracepoint("csd_queue_cpu");
-	KUNIT_ASSERT_NOT_NULL(test, csd_tracepoint);
 	left_out.task = NULL;
 	left_out.mm = mm;
 	cpumask_clear(&left_out.cpus);
-	KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(csd_tracepoint,
-							   csd_queue_cpu, NULL));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, left_out_exit,
-							   NULL));
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "csd_queue_cpu",
+					     csd_queue_cpu, NULL));
 }
 
 static void left_out_arm(void)
@@ -887,8 +865,8 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	prandom_seed_state(&rnd, seed);
 	ptwalk_mm_share(test, s->mm);
 	left_out_init(test, s->mm);
-	w[0] = start_walker(test, p->mm, nth_cpu(2), seed, false);
-	w[1] = start_walker(test, s->mm, nth_cpu(1), seed, false);
+	w[0] = start_walker(test, p->mm, ptwalk_nth_cpu(2), seed, false);
+	w[1] = start_walker(test, s->mm, ptwalk_nth_cpu(1), seed, false);
 	w[2] = start_walker(test, s->mm, ptwalk_other_cpu(), seed, preempted);
 	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
 	for (; time_before(jiffies, end); rounds++)

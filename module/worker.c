@@ -57,6 +57,17 @@ int ptwalk_other_cpu(void)
 	return cpumask_last(cpu_online_mask);
 }
 
+/**
+ * ptwalk_nth_cpu() - a CPU by its rank among those online
+ * @n: rank; 0 is the CPU of the case
+ *
+ * Return: the CPU; not a CPU if there are no more than @n.
+ */
+int ptwalk_nth_cpu(int n)
+{
+	return cpumask_nth(n, cpu_online_mask);
+}
+
 struct thread {
 	struct mm_struct *mm;
 	unsigned long addr;
@@ -337,12 +348,32 @@ bool ptwalk_hold_release(struct ptwalk_hold *hold)
 }
 
 /**
- * ptwalk_hold_bad_ptes() - what the walker saw before it left
- * @hold: the walker, released
+ * ptwalk_expect_untouched() - expect that a walker's table was left alone
+ * @test: the case, which watches the page of the table
+ * @hold: the walker, which leaves
  *
- * Return: number of entries that changed into something else than empty.
+ * Return: whether it was still inside, that is, nothing had waited for it.
  */
-unsigned int ptwalk_hold_bad_ptes(struct ptwalk_hold *hold)
+bool ptwalk_expect_untouched(struct kunit *test, struct ptwalk_hold *hold)
 {
-	return hold->bad;
+	unsigned int freed = ptwalk_watch_freed();
+	bool inside = ptwalk_hold_release(hold);
+
+	KUNIT_EXPECT_TRUE_MSG(test, !freed || !inside,
+			      "freed under the walker");
+	KUNIT_EXPECT_EQ_MSG(test, hold->bad, 0, "reused under the walker");
+	return inside;
+}
+
+/**
+ * ptwalk_expect_outlived() - expect that, and that the page is freed at last
+ * @test: the case, which leaves its address space
+ * @hold: the walker, which leaves
+ */
+void ptwalk_expect_outlived(struct kunit *test, struct ptwalk_hold *hold)
+{
+	ptwalk_expect_untouched(test, hold);
+	ptwalk_mm_leave(test);
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_watch_wait(1, 3000),
+			      "never freed after the walker left");
 }
