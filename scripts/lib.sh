@@ -30,6 +30,15 @@ own_git() {
 		-c safe.directory='*' -c advice.detachedHead=false "$@"
 }
 
+# worktree DIR REV WHAT: a tree of its own in DIR, made if it is not there
+worktree() {
+	[ ! -e "$1/.git" ] || return 0
+	rm -rf "$1"
+	own_git -C "$BUILD/tree/base" worktree prune
+	step "tree for $3" "$BUILD/log/tree-$3.log" \
+		own_git -C "$BUILD/tree/base" worktree add -q --detach "$1" "$2"
+}
+
 say()  { printf '==> %s\n' "$*"; }
 warn() { printf 'ptwalk: notice: %s\n' "$*" >&2; }
 
