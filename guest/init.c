@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <regex.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -572,6 +573,25 @@ static void unload_module(void)
 	broken = true;
 }
 
+/*
+ * An idle CPU keeps the address space that it used last, and the kernel looks at
+ * the counters of one ("Bad rss-counter state") when nobody keeps it any more: so
+ * run on each CPU for a moment.
+ */
+static void visit_cpus(void)
+{
+	cpu_set_t all, one;
+
+	CPU_ZERO(&all);
+	for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		CPU_SET(cpu, &all);
+		sched_setaffinity(0, sizeof(one), &one);	/* not if it is offline */
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
 static long page_tables(void)
 {
 	char line[128];
@@ -651,6 +671,7 @@ int main(void)
 	run_tests();
 	copy_results();
 	if (!hung) {
+		visit_cpus();
 		unload_module();
 		check_leaks();
 		scan_for_leaks();
