@@ -574,10 +574,23 @@ static void unload_module(void)
 }
 
 /*
- * An idle CPU keeps the address space that it used last, and the kernel looks at
- * the counters of one ("Bad rss-counter state") when nobody keeps it any more: so
- * run on each CPU for a moment.
+ * The kernel looks at the counters of an address space ("Bad rss-counter state")
+ * when nobody keeps it any more.  khugepaged keeps the one that it scanned last;
+ * an idle CPU the one that it used last, until something else runs there.
  */
+static void wake_khugepaged(void)
+{
+	const char *path = THP_DIR "/khugepaged/full_scans";
+	char before[32], now[32];
+	int tries = 10;
+
+	read_line(path, before, sizeof(before));
+	write_file(THP_DIR "/khugepaged/pages_to_scan", "100000");
+	write_file(THP_DIR "/khugepaged/scan_sleep_millisecs", "10");
+	while (tries-- && !strcmp(read_line(path, now, sizeof(now)), before))
+		usleep(100000);
+}
+
 static void visit_cpus(void)
 {
 	cpu_set_t all, one;
@@ -671,6 +684,7 @@ int main(void)
 	run_tests();
 	copy_results();
 	if (!hung) {
+		wake_khugepaged();
 		visit_cpus();
 		unload_module();
 		check_leaks();
