@@ -129,11 +129,10 @@ static bool changes(struct page *page, void *copy)
 /* Broken: a thread writes to memory that was given back and is used again. */
 static void dontneed_leaves_no_translation(struct kunit *test)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
 	struct page *pages[NR_REGIONS * NR_PAGES];
 	unsigned int rounds = 0, changed = 0;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long stores = 0;
+	unsigned long end, stores = 0;
 	struct ptwalk_crew *crew;
 	struct give_back *g;
 	int i, nr;
@@ -148,6 +147,7 @@ static void dontneed_leaves_no_translation(struct kunit *test)
 	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
 	ptwalk_settle_collapses(test);
 	crew = ptwalk_crew(test, mm, cpu_online_mask, store_in_all_pages, g);
+	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
 	for (; time_before(jiffies, end); cond_resched()) {
 		if (make_huge())
 			continue;
