@@ -147,7 +147,7 @@ static void dontneed_leaves_no_translation(struct kunit *test)
 	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
 	ptwalk_settle_collapses(test);
 	crew = ptwalk_crew(test, mm, cpu_online_mask, store_in_all_pages, g);
-	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	end = ptwalk_race_end();
 	for (; time_before(jiffies, end); cond_resched()) {
 		if (make_huge())
 			continue;

@@ -214,11 +214,6 @@ static struct race *new_race(struct kunit *test)
 	return race;
 }
 
-static unsigned long race_end(void)
-{
-	return jiffies + msecs_to_jiffies(ptwalk_duration_ms);
-}
-
 static u32 next_generation(struct race *race)
 {
 	u32 gen = race->gen + 1;
@@ -242,7 +237,7 @@ static void gup_versus_collapse_and_split(struct kunit *test)
 	race->check = check_store;
 	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, race->gen);
 	w = start_walkers(test, race);
-	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
 		if (!do_madvise(race->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				MADV_COLLAPSE))
 			rounds++;
@@ -264,7 +259,7 @@ static void gup_versus_zap(struct kunit *test)
 	unsigned long end;
 
 	w = start_walkers(test, race);
-	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
 		ptwalk_fill(test, PTWALK_BASE, len, race->gen);
 		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, len));
 		next_generation(race);
@@ -279,7 +274,7 @@ static void remap_until(struct kunit *test, struct race *race,
 {
 	unsigned long end;
 
-	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
 		ptwalk_fill(test, PTWALK_BASE, NR_PAGES * PAGE_SIZE,
 			    race->gen);
 		ptwalk_fail_arm();
@@ -359,7 +354,7 @@ static void gup_leaves_no_reference(struct kunit *test)
 
 	race->nr_pages = HPAGE_PMD_NR;
 	w = start_walkers(test, race);
-	for (end = race_end(); time_before(jiffies, end); cond_resched()) {
+	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
 		int freed = collapse_round(test, race);
 
 		if (freed < 0)

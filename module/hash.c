@@ -464,7 +464,7 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
  */
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	unsigned long end = ptwalk_race_end();
 	/* On a busy host one flip may take seconds. */
 	unsigned long deadline = end + 60 * HZ;
 	unsigned int flips = 0, locked = 0;

@@ -5,8 +5,6 @@
  * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The
  * ipi tracepoints do not do: a call to one CPU shows a generic callback there.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
 #include <linux/kallsyms.h>

@@ -528,7 +528,7 @@ static void scan_machine(struct kunit *test, struct scan *scan,
 	splits = ptwalk_vm_event("thp_split_page");
 	collapses = ptwalk_vm_event("thp_collapse_alloc");
 	prepare_scan(test, scan);
-	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	end = ptwalk_race_end();
 	do {
 		at = look_at_all(test, scan, pass % scan->stride);
 		pass += at == scan->end;

@@ -12,6 +12,7 @@
 
 #include <kunit/test.h>
 #include <linux/bits.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/mm_types.h>
 #include <linux/smp.h>
@@ -32,6 +33,12 @@
 extern unsigned int ptwalk_duration_ms;
 extern unsigned int ptwalk_hold_ms;
 u32 ptwalk_seed(struct kunit *test);
+
+/* When a race that begins now is over. */
+static inline unsigned long ptwalk_race_end(void)
+{
+	return jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+}
 
 int ptwalk_case_init(struct kunit *test);
 void ptwalk_case_exit(struct kunit *test);

@@ -14,6 +14,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
@@ -529,7 +530,7 @@ static void no_store_is_lost(struct kunit *test)
 		if (cpumask_weight(&few) <= NR_THREADS)
 			cpumask_set_cpu(i, &few);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
-	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	end = ptwalk_race_end();
 	for (; time_before(jiffies, end) && !ret; rounds++) {
 		ret = give_back_all(race);
 		cond_resched();
@@ -564,7 +565,6 @@ static void collapse_all(void *arg, unsigned int id)
 static int map_small(void)
 {
 	unsigned long addr;
-	u64 word;
 	int ret;
 
 	ret = do_madvise(current->mm, PTWALK_BASE, NR_TABLES * PMD_SIZE,
@@ -572,7 +572,7 @@ static int map_small(void)
 	ret = ret ?: ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
 	for (addr = PTWALK_BASE; addr < table_addr(NR_TABLES) && !ret;
 	     addr += PMD_SIZE / NR_PAGES)
-		ret = get_user(word, (u64 __user *)addr);
+		ret = fault_in_readable((char __user *)addr, 1) ? -EFAULT : 0;
 	return ret ?: do_madvise(current->mm, PTWALK_BASE,
 				 NR_TABLES * PMD_SIZE, MADV_HUGEPAGE);
 }
@@ -596,7 +596,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	cpumask_set_cpu(cpumask_first(cpu_online_mask), &two);
 	cpumask_set_cpu(ptwalk_other_cpu(), &two);
 	crew = ptwalk_crew(test, mm, &two, collapse_all, &collapses);
-	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	end = ptwalk_race_end();
 	/* On a busy host one collapse may take seconds. */
 	deadline = end + 60 * HZ;
 	for (; !ret && (time_before(jiffies, end) ||

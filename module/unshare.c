@@ -868,7 +868,7 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	w[0] = start_walker(test, p->mm, ptwalk_nth_cpu(2), seed, false);
 	w[1] = start_walker(test, s->mm, ptwalk_nth_cpu(1), seed, false);
 	w[2] = start_walker(test, s->mm, ptwalk_other_cpu(), seed, preempted);
-	end = jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	end = ptwalk_race_end();
 	for (; time_before(jiffies, end); rounds++)
 		race_round(test, p, w, prandom_u32_state(&rnd));
 	for (i = 0; i < ARRAY_SIZE(w); i++)
