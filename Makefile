@@ -11,7 +11,7 @@ $(TARGETS):
 print-image:
 	@scripts/build --print-image
 clean:
-	! cd "$(or $(BUILD),build)" 2>/dev/null || rm -rf kernel module guest initrd run log legacy selftests
+	! cd "$(or $(BUILD),build)" 2>/dev/null || rm -rf kernel module guest initrd run log legacy selftests mutant/[!t]*
 
 script-kernel := build
 script-boot := prepare boot

@@ -308,12 +308,10 @@ static void shuffle(struct torture *t)
 
 	cpus_read_lock();
 	for (i = 0; i < t->nr_walkers; i++) {
-		int cpu = cpumask_next(prandom_u32_state(&t->rnd) % nr_cpu_ids,
-				       cpu_online_mask);
+		int cpu = cpumask_nth(prandom_u32_state(&t->rnd) %
+				      num_online_cpus(), cpu_online_mask);
 
-		if (cpu < nr_cpu_ids)
-			set_cpus_allowed_ptr(t->walkers[i].task,
-					     cpumask_of(cpu));
+		set_cpus_allowed_ptr(t->walkers[i].task, cpumask_of(cpu));
 	}
 	cpus_read_unlock();
 }
@@ -368,14 +366,15 @@ static int keeper_fn(void *arg)
 static int onoff_fn(void *arg)
 {
 	struct torture *t = arg;
+	struct rnd_state rnd;
 	int cpu;
 
+	prandom_seed_state(&rnd, t->seed + TORTURE_MAX_WALKERS + 1);
 	while (!kthread_should_stop()) {
 		schedule_timeout_interruptible(onoff_interval * HZ);
-		cpu = cpumask_next(prandom_u32_state(&t->rnd) % nr_cpu_ids,
-				   cpu_online_mask);
-		if (kthread_should_stop() || cpu <= 0 || cpu >= nr_cpu_ids ||
-		    !cpu_is_hotpluggable(cpu))
+		cpu = cpumask_nth(prandom_u32_state(&rnd) % num_online_cpus(),
+				  cpu_online_mask);
+		if (kthread_should_stop() || !cpu || !cpu_is_hotpluggable(cpu))
 			continue;
 		if (remove_cpu(cpu))
 			continue;
@@ -635,6 +634,10 @@ static int __init parse_modifier(const char *name)
 	op = match_string(op_names, TORTURE_NR_OPS, name);
 	if (op >= 0)
 		mask = BIT(op);
+	if (op == TORTURE_ONOFF && !without && !onoff_interval) {
+		pr_err("modifier \"onoff\" needs onoff_interval=SECONDS\n");
+		return -EINVAL;
+	}
 	if (!mask) {
 		pr_err("unknown modifier \"%s\"\n", name);
 		return -EINVAL;

@@ -73,7 +73,7 @@ struct walker {
  * @go_on: threads of the workload that pause
  * @faults: hash faults, on powerpc
  * @detached: those that found their page table detached
- * @rnd: random choices of @keeper and @onoff
+ * @rnd: random choices of @keeper
  * @began: when, in jiffies
  * @ended: the verdict was given
  * @seed: seed of this test

@@ -4,6 +4,8 @@
 /// READ_ONCE() or ptep_get_lockless(), and look at the entry again only to
 /// compare it with that value.
 ///
+//# linux_pte_walk() has loaded the entry already: the value is in what it fills,
+//# and the pointer next to it is there for the re-check.
 //# A load whose result is only compared with an earlier value, by pte_val(),
 //# pmd_val() or pte_same(), is the re-check after taking and is not reported.
 //# A function that gets the pointer as a parameter is not looked into, except
@@ -13,7 +15,7 @@
 //
 // Confidence: Moderate
 // Copyright: (C) 2026 ptwalk
-// Keywords: find_linux_pte, __find_linux_pte, find_init_mm_pte, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, pmd_offset_lockless, pud_offset_lockless, p4d_offset_lockless, pte_xchg, pmd_xchg
+// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_init_mm_pte, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, pmd_offset_lockless, pud_offset_lockless, p4d_offset_lockless, pte_xchg, pmd_xchg
 // Comments: a load repeated by a jump back is a retry, and is not reported
 // Options: --no-includes --include-headers --defined CONFIG_HUGETLB_PAGE --defined CONFIG_PPC_64K_PAGES
 
@@ -51,6 +53,19 @@ position ok;
   \(pte_same\|pmd_same\)(e, \(*p@ok\|READ_ONCE(*p@ok)\|\(ptep_get\|pmdp_get\|ptep_get_lockless\|pmdp_get_lockless\)(p@ok)\))
 )
 
+@recheck_walked@
+identifier w;
+expression e;
+binary operator op = {==,!=};
+position ok;
+@@
+
+(
+  \(pte_val\|pmd_val\)(e) op \(pte_val\|pmd_val\)(\(*w.ptep@ok\|READ_ONCE(*w.ptep@ok)\|\(ptep_get\|ptep_get_lockless\)(w.ptep@ok)\))
+|
+  \(pte_same\|pmd_same\)(e, \(*w.ptep@ok\|READ_ONCE(*w.ptep@ok)\|\(ptep_get\|ptep_get_lockless\)(w.ptep@ok)\))
+)
+
 @store@
 idexpression p;
 expression e;
@@ -82,6 +97,17 @@ position again != {recheck.ok, store.ok};
   ... when any
       when != p = walk(...)
   \(*p@again\|\(ptep_get\|pmdp_get\|pudp_get\|p4dp_get\|ptep_get_lockless\|pmdp_get_lockless\|pudp_get_lockless\)(p@again)\)
+
+// After a walk that has loaded it
+
+@walked exists@
+identifier w;
+position again != recheck_walked.ok;
+@@
+
+  linux_pte_walk(..., &w)
+  ... when any
+  \(*w.ptep@again\|\(ptep_get\|ptep_get_lockless\)(w.ptep@again)\)
 
 // Within one condition
 
@@ -144,6 +170,13 @@ position reload.again;
 * E@again
 
 @depends on context@
+identifier w;
+position walked.again;
+@@
+
+* w.ptep@again
+
+@depends on context@
 expression E;
 position reload_expr.again;
 @@
@@ -173,6 +206,15 @@ again << reload.again;
 
 if place(first) != place(again) and once(again):
     msg = "WARNING: %s(): entry loaded again through %s, after %s()" % (again[0].current_element, p, walk)
+    coccilib.report.print_report(again[0], msg)
+
+@script:python depends on report@
+w << walked.w;
+again << walked.again;
+@@
+
+if once(again):
+    msg = "WARNING: %s(): entry loaded again through %s.ptep, after linux_pte_walk()" % (again[0].current_element, w)
     coccilib.report.print_report(again[0], msg)
 
 @script:python depends on report@
@@ -213,6 +255,15 @@ again << reload.again;
 
 if place(first) != place(again) and once(again):
     msg = "WARNING: %s(): entry loaded again through %s, after %s()" % (again[0].current_element, p, walk)
+    coccilib.org.print_todo(again[0], msg)
+
+@script:python depends on org@
+w << walked.w;
+again << walked.again;
+@@
+
+if once(again):
+    msg = "WARNING: %s(): entry loaded again through %s.ptep, after linux_pte_walk()" % (again[0].current_element, w)
     coccilib.org.print_todo(again[0], msg)
 
 @script:python depends on org@

@@ -9,7 +9,7 @@
 //
 // Confidence: Moderate
 // Copyright: (C) 2026 ptwalk
-// Keywords: find_linux_pte, __find_linux_pte, find_init_mm_pte, find_kvm_host_pte, find_kvm_secondary_pte, find_kvm_nested_guest_pte, pte_offset_map, pmd_offset_lockless
+// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_init_mm_pte, find_kvm_host_pte, find_kvm_secondary_pte, find_kvm_nested_guest_pte, pte_offset_map, pmd_offset_lockless
 // Comments: a test in a called function is not seen
 // Options: --no-includes --include-headers --defined CONFIG_HUGETLB_PAGE --defined CONFIG_PPC_64K_PAGES
 
@@ -49,6 +49,32 @@ position pos;
       when != check_pte_access(..., pte_val(v))
   use@pos(v)
 
+// The value that a walk has loaded itself
+
+@checked@
+identifier w;
+position ok;
+@@
+
+(
+  !linux_pte_walk@ok(..., &w) || <+... pte_present(w.pte) ...+>
+|
+  linux_pte_walk@ok(..., &w) && <+... pte_present(w.pte) ...+>
+)
+
+@walked exists@
+identifier w;
+identifier use =~ "^(pte|pmd|pud)_(pfn|page|folio)$";
+position at != checked.ok;
+position pos;
+@@
+
+  linux_pte_walk@at(..., &w)
+  ... when != pte_present(w.pte)
+      when != pte_access_permitted(w.pte, ...)
+      when != check_pte_access(..., pte_val(w.pte))
+  use@pos(w.pte)
+
 // The entry itself
 
 @entry exists@
@@ -76,6 +102,13 @@ position value.pos;
 * use@pos(...)
 
 @depends on context@
+identifier walked.use;
+position walked.pos;
+@@
+
+* use@pos(...)
+
+@depends on context@
 identifier entry.use;
 position entry.pos;
 @@
@@ -90,6 +123,15 @@ pos << value.pos;
 
 if once(pos):
     msg = "ERROR: %s(): %s() of an entry found by %s(), not tested for present" % (pos[0].current_element, use, walk)
+    coccilib.report.print_report(pos[0], msg)
+
+@script:python depends on report@
+use << walked.use;
+pos << walked.pos;
+@@
+
+if once(pos):
+    msg = "ERROR: %s(): %s() of an entry found by linux_pte_walk(), not tested for present" % (pos[0].current_element, use)
     coccilib.report.print_report(pos[0], msg)
 
 @script:python depends on report@
@@ -110,6 +152,15 @@ pos << value.pos;
 
 if once(pos):
     msg = "ERROR: %s(): %s() of an entry found by %s(), not tested for present" % (pos[0].current_element, use, walk)
+    coccilib.org.print_todo(pos[0], msg)
+
+@script:python depends on org@
+use << walked.use;
+pos << walked.pos;
+@@
+
+if once(pos):
+    msg = "ERROR: %s(): %s() of an entry found by linux_pte_walk(), not tested for present" % (pos[0].current_element, use)
     coccilib.org.print_todo(pos[0], msg)
 
 @script:python depends on org@

@@ -84,3 +84,12 @@ static int before_exchange(pte_t *ptep, unsigned long access)
 	} while (!pte_xchg(ptep, __pte(old), __pte(new)));
 	return 0;
 }
+
+static int loaded_by_the_walk(pgd_t *pgdir, unsigned long ea)
+{
+	struct linux_pte_walk walk;
+
+	if (!linux_pte_walk(pgdir, ea, &walk) || !pte_present(walk.pte))
+		return 0;
+	return pte_write(READ_ONCE(*walk.ptep));	/* BAD */
+}

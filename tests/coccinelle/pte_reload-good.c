@@ -97,3 +97,14 @@ static int before_exchange(pte_t *ptep, unsigned long access)
 	*ptep = __pte(old);
 	return 0;
 }
+
+static int recheck_walked(pgd_t *pgdir, unsigned long ea, struct page *page)
+{
+	struct linux_pte_walk walk;
+
+	if (!linux_pte_walk(pgdir, ea, &walk) || !pte_present(walk.pte))
+		return 0;
+	if (!try_get_page(page))
+		return 0;
+	return pte_same(walk.pte, READ_ONCE(*walk.ptep));
+}

@@ -58,3 +58,12 @@ static unsigned long after_update(struct kvm *kvm, unsigned long seq, unsigned l
 	pte = kvmppc_read_update_linux_pte(ptep, 1);
 	return pte_pfn(pte);				/* BAD */
 }
+
+static unsigned long loaded_by_the_walk(pgd_t *pgdir, unsigned long ea)
+{
+	struct linux_pte_walk walk;
+
+	if (!linux_pte_walk(pgdir, ea, &walk))
+		return 0;
+	return pte_pfn(walk.pte);			/* BAD */
+}

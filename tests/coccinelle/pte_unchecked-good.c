@@ -69,3 +69,12 @@ static unsigned long other_value(pgd_t *pgdir, unsigned long ea, pte_t known)
 	pte = known;
 	return pte_pfn(pte);
 }
+
+static unsigned long loaded_by_the_walk(pgd_t *pgdir, unsigned long ea)
+{
+	struct linux_pte_walk walk;
+
+	if (!linux_pte_walk(pgdir, ea, &walk) || !pte_present(walk.pte))
+		return 0;
+	return pte_pfn(walk.pte);
+}
