@@ -479,3 +479,30 @@ struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(page));
 	return full;
 }
+
+/**
+ * ptwalk_use_up_page() - let nothing but tables in use hold a page of tables
+ * @test: the case
+ * @base: address, nothing may be mapped there yet
+ * @page: of the table that the mm allocated last, or of one before it
+ *
+ * powerpc puts several tables into a page, and frees it with the last of them:
+ * takes the rest of @page for tables that are freed again.  Sleeps for a grace
+ * period.
+ */
+void ptwalk_use_up_page(struct kunit *test, unsigned long base,
+			struct page *page)
+{
+	unsigned long len = PTWALK_FULL_TABLES * PMD_SIZE, addr = base;
+
+	ptwalk_map(test, base, len);
+	ptwalk_no_huge(test, base, len);
+	do {
+		KUNIT_ASSERT_LT(test, addr, base + len);
+		ptwalk_fill(test, addr, PAGE_SIZE, 1);
+		addr += PMD_SIZE;
+	} while (page_of_table(addr - PMD_SIZE, PMD_SIZE) == page);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(base, len));
+	synchronize_rcu();
+	rcu_barrier();
+}

@@ -95,8 +95,9 @@ static void collapse_keeps_contents(struct kunit *test)
 }
 
 /*
- * Collapses under a walker that is in the old table.  A first collapse next to
- * it drains the per-CPU lists of the LRU, which the held CPU could not do.
+ * Collapses under a walker that is in the old table, the last one of its page.
+ * A first collapse next to it drains the per-CPU lists of the LRU, which the
+ * held CPU could not do.
  */
 static struct ptwalk_hold *collapse_under_walker(struct kunit *test,
 						 struct mm_struct *mm,
@@ -105,10 +106,11 @@ static struct ptwalk_hold *collapse_under_walker(struct kunit *test,
 	struct ptwalk_hold *hold;
 	void *table;
 
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE + HPAGE_PMD_SIZE,
-						 len - HPAGE_PMD_SIZE));
 	table = ptwalk_table(mm, PTWALK_BASE);
 	KUNIT_ASSERT_NOT_NULL(test, table);
+	ptwalk_use_up_page(test, PTWALK_BASE + len, virt_to_page(table));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE + HPAGE_PMD_SIZE,
+						 len - HPAGE_PMD_SIZE));
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(table)));
 	hold = ptwalk_hold(test, mm, PTWALK_BASE, PTWALK_HOLD_IRQS_OFF);
 	KUNIT_EXPECT_EQ(test, 0, collapse_one());

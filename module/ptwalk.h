@@ -161,6 +161,8 @@ struct ptwalk_full_page {
 /* Enough PTE tables to fill a page; one of powerpc holds up to 256. */
 #define PTWALK_FULL_TABLES	520
 
+void ptwalk_use_up_page(struct kunit *test, unsigned long base,
+			struct page *page);
 struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
 					 unsigned long step, int max);
 

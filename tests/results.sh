@@ -52,6 +52,23 @@ test_old_results_are_not_judged() {
 	grep -q '^FAIL x86/patched/' "$T/out"
 }
 
+# KUnit prints "ok # SKIP" for a case that skips itself after something has failed.
+test_failed_and_skipped_is_failed() {
+	mkdir -p "$T/run"
+	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
+		'    # Subtest: ptwalk_x' '    1..2' '    # a: EXPECTATION FAILED at x.c:1' \
+		'    Expected lost == 0' '    ok 1 a # SKIP too short' '    ok 2 b # SKIP too short' 'ok 1 ptwalk_x' \
+		'end: ok tests=2 failed=0 skipped=2 complaints=0' >"$T/run/verdict.log"
+	echo '0 ok: well' >"$T/run/result.txt"
+	touch "$T/run/console.log"
+	"$top/scripts/judge" "$T/run" --mmu x86 >"$T/out" || :
+	cat "$T/out"
+	diff - "$T/out" <<-'END'
+	FAIL ptwalk_x.a (at x.c:1 Expected lost == 0)
+	SKIP ptwalk_x.b (too short)
+	END
+}
+
 test_program_says_why() {
 	mkdir -p "$T/run"
 	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
