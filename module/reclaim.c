@@ -334,6 +334,7 @@ static void uffd_wp_marker_stays(struct kunit *test)
  * struct refill - who stores into the table while its lock is dropped
  * @mm: the address space
  * @task: whose MADV_DONTNEED it is; NULL until it begins, and once it was met
+ * @page: its first one, which is freed when the entry is clear
  * @go: the lock was dropped, store
  * @done: stored
  * @ret: what the store returned
@@ -341,6 +342,7 @@ static void uffd_wp_marker_stays(struct kunit *test)
 struct refill {
 	struct mm_struct *mm;
 	struct task_struct *task;
+	struct page *page;
 	bool go, done;
 	int ret;
 };
@@ -371,14 +373,15 @@ static int refill_fn(void *arg)
 
 /*
  * Without a page for a batch the zap stops after a few pages, and frees them
- * with the lock of the table dropped: here.
+ * with the lock of the table dropped: here.  Other pages may be freed earlier,
+ * those of slabs in KASAN's quarantine for instance.
  */
 static void refill_on_free(void *data, struct page *page, unsigned int order)
 {
 	struct refill *refill = data;
 	u64 end;
 
-	if (current != READ_ONCE(refill->task))
+	if (current != READ_ONCE(refill->task) || page != refill->page)
 		return;
 	WRITE_ONCE(refill->task, NULL);
 	WRITE_ONCE(refill->go, true);
@@ -403,6 +406,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_free",
 					     refill_on_free, refill));
 	refill->mm = mm;
+	refill->page = ptwalk_page(PTWALK_BASE);
 	ptwalk_mm_share(test, mm);
 	ptwalk_kthread(test, refill_fn, refill, ptwalk_other_cpu());
 	WRITE_ONCE(refill->task, current);
