@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -121,6 +120,19 @@ static bool two_mappings(void)
 	return holds(other, 0, len / page_size);
 }
 
+/* In the page cache, and in the other mapping alone */
+static bool cached(void)
+{
+	int fd = memfd_create("ptwalk", 0);
+
+	len = 2 * SPAN;
+	step = 16;
+	if (fd < 0 || ftruncate(fd, len) || !map_at(&other, BASE + 4 * SPAN, MAP_SHARED, fd))
+		return false;
+	fill(other);
+	return map_at(&mem, BASE, MAP_SHARED, fd);
+}
+
 static bool both_are_intact(void)
 {
 	return is_intact() && holds(other, 0, len / page_size);
@@ -150,6 +162,17 @@ static bool monitored(int flags, int fd, uint64_t features, uint64_t mode)
 static bool monitored_anon(void)
 {
 	return monitored(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+static bool monitored_and_source(void)
+{
+	if (!monitored(MAP_PRIVATE | MAP_ANONYMOUS, -1, UFFD_FEATURE_MOVE,
+		       UFFDIO_REGISTER_MODE_MISSING) ||
+	    !map_at(&other, BASE + 4 * SPAN, MAP_PRIVATE | MAP_ANONYMOUS, -1))
+		return false;
+	madvise(other, len, MADV_NOHUGEPAGE);
+	fill(other);
+	return true;
 }
 
 static bool monitored_shmem(void)
@@ -267,6 +290,35 @@ static bool copy_is_intact(void)
 	return !filled || *word(mem, 0) == source[0];
 }
 
+static size_t moved;	/* bytes */
+
+static int move_pages(void)
+{
+	struct uffdio_move range = {
+		.dst = (uintptr_t)mem + moved, .src = (uintptr_t)other + moved,
+		.len = len - moved,
+	};
+	int ret = ioctl(uffd, UFFDIO_MOVE, &range);
+
+	if (range.move > 0)
+		moved += range.move;
+	return ret;
+}
+
+/* Nor of one that was not moved. */
+static bool each_is_in_one_place(void)
+{
+	return holds(mem, 0, moved / page_size) &&
+	       holds(other, moved / page_size, len / page_size);
+}
+
+/* Faults map what is cached, and its neighbours. */
+static int touch(void)
+{
+	holds(mem, 0, len / page_size);
+	return 0;
+}
+
 static int write_protect(void)
 {
 	struct uffdio_writeprotect wp = {
@@ -308,8 +360,10 @@ static const struct op {
 	{ "munmap_of_tables", tables, unmap, rest_is_intact, false, true },
 	{ "mremap_of_tables", tables, move, is_intact, false, true },
 	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false, true },
+	{ "fault_around", cached, touch, both_are_intact, false, true },
 	{ "fork", small_pages, fork_and_look, is_intact, false, true },
 	{ "uffd_copy", monitored_anon, fill_in, copy_is_intact, false, true },
+	{ "uffd_move", monitored_and_source, move_pages, each_is_in_one_place, false, true },
 	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false, true },
 	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false, false },
 };

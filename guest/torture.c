@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The workload of ptwalk_torture.ko: changes its own page tables in every way
- * there is, while the module walks them, and threads count in memory that is
- * never to lose a store.
+ * there is, while the module walks them, and threads, and a guest of KVM, count in
+ * memory that is never to lose a store.
  *
  *   insmod ptwalk_torture.ko [duration=SECONDS] [seed=N] ...
  *   torture
@@ -21,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,6 +32,7 @@
 #include "../module/torture.h"
 #include "file.h"
 #include "mm.h"
+#include "vmm.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
@@ -44,9 +47,10 @@
 #define NR_TABLES	3		/* that are emptied while others fill them */
 #define NR_STORERS	2
 #define NR_SPINNING	2		/* threads that pause without sleeping */
+#define KVM_LOOKS	16		/* passes of a guest in which all its pages are read */
 
 enum {
-	R_COUNTED, R_SHMEM, R_SHMEM2, R_DONTNEED, R_FREE, R_MUNMAP, R_MREMAP,
+	R_COUNTED, R_SHMEM, R_SHMEM2, R_FILE, R_DONTNEED, R_FREE, R_MUNMAP, R_MREMAP,
 	R_MREMAP2, R_SWAP, R_RECLAIM, R_HUGETLB, NR_REGIONS
 };
 
@@ -280,10 +284,121 @@ static uint64_t sum_of_words(void)
 	struct torture_region *r = region(R_COUNTED);
 	uint64_t sum = 0;
 
-	for (unsigned int i = first_shared(); i < r->nr_pages; i++)
-		for (unsigned int id = 0; !is_hole(r, i) && id < nr_threads; id++)
+	for (unsigned int i = first_shared(); i < r->nr_pages; i++) {
+		if (is_hole(r, i))
+			continue;
+		for (unsigned int id = 0; id < nr_threads; id++)
 			sum += *word_of(R_COUNTED, i, TORTURE_THREAD_WORD + id);
+		sum += *word_of(R_COUNTED, i, TORTURE_VCPU_WORD);
+	}
 	return sum;
+}
+
+/* ------------------------------------------------------------ a guest of KVM */
+
+static struct vcpu vcpu;
+static cpu_set_t vcpu_cpus;
+
+static bool set_slot(int vm, int slot, unsigned long gpa, void *memory, size_t size)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot, .guest_phys_addr = gpa, .memory_size = size,
+		.userspace_addr = (uintptr_t)memory,
+	};
+
+	return !ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* Its memory is what is counted in, so KVM has to follow all that happens there. */
+static bool create_guest(int kvm)
+{
+	struct torture_region *r = region(R_COUNTED);
+	struct guest_loop loop = {
+		.first = MEMORY_GPA + TORTURE_VCPU_WORD * sizeof(uint64_t),
+		.stride = page_size, .pages = r->nr_pages,
+	};
+	int vm = ioctl(kvm, KVM_CREATE_VM, arch_vm_type());
+	char *code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (vm < 0 || code == MAP_FAILED || arch_init_vm(vm))
+		return false;
+	memcpy(code + CODE_ENTRY, guest_code, guest_code_end - guest_code);
+	for (unsigned int i = 0; i < r->nr_pages; i++)
+		*word_of(R_COUNTED, i, TORTURE_VCPU_WORD) = guest_tag(i, 0);
+	vcpu.fd = ioctl(vm, KVM_CREATE_VCPU, 0);
+	vcpu.run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+			MAP_SHARED, vcpu.fd, 0);
+	return vcpu.run != MAP_FAILED && set_slot(vm, 0, CODE_GPA, code, CODE_SIZE) &&
+	       set_slot(vm, 1, MEMORY_GPA, start_of(R_COUNTED), size_of(R_COUNTED)) &&
+	       !arch_init_vcpu(&vcpu, &loop);
+}
+
+/*
+ * Not where the emulator does not wait for a flush, nor where it bears a guest on
+ * one CPU alone, as others would change its memory meanwhile.
+ */
+static bool has_kvm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (ctl->settle || kvm < 0 || arch_lacks(kvm) ||
+	    sched_getaffinity(0, sizeof(vcpu_cpus), &vcpu_cpus))
+		return false;
+	arch_choose_cpus(&vcpu_cpus);
+	return CPU_COUNT(&vcpu_cpus) > 1 && create_guest(kvm);
+}
+
+/* What the guest stored has to be what the host reads; in a hole it may be gone. */
+static void check_vcpu_word(unsigned int page, unsigned int pass)
+{
+	uint32_t word = *word_of(R_COUNTED, page, TORTURE_VCPU_WORD);
+
+	if (word != guest_tag(page, pass) && (word || !is_hole(region(R_COUNTED), page)))
+		fail(TORTURE_FAIL_LOST, "a guest's store was lost", page);
+}
+
+static void check_mismatch(const struct guest_mismatch *m)
+{
+	unsigned int page = (m->address - MEMORY_GPA) / page_size;
+
+	if (m->found || !is_hole(region(R_COUNTED), page))
+		fail(TORTURE_FAIL_LOST, "a guest does not read what it stored", page);
+}
+
+static void *vcpu_fn(void *arg)
+{
+	unsigned int pass = 0, page;
+	struct guest_mismatch m;
+
+	(void)arg;
+	sched_setaffinity(0, sizeof(vcpu_cpus), &vcpu_cpus);
+	while (!stopped()) {
+		if (ioctl(vcpu.fd, KVM_RUN, 0)) {
+			/* EFAULT: its memory is read-only for a while. */
+			if (errno != EFAULT && errno != EINTR && errno != EAGAIN) {
+				fail(TORTURE_FAIL_REFUSED, "KVM_RUN", 0);
+				return NULL;
+			}
+			usleep(200);
+			continue;
+		}
+		switch (arch_guest_exit(&vcpu, &m)) {
+		case GUEST_PASS:
+			pass++;
+			for (page = pass % KVM_LOOKS; page < region(R_COUNTED)->nr_pages; page += KVM_LOOKS)
+				check_vcpu_word(page, pass);
+			count(TORTURE_KVM, 1);
+			break;
+		case GUEST_MISMATCH:
+			check_mismatch(&m);
+			break;
+		default:
+			fail(TORTURE_FAIL_REFUSED, "the guest is lost", vcpu.run->exit_reason);
+			return NULL;
+		}
+	}
+	return NULL;
 }
 
 /* ----------------------------------------------------------------- modifiers */
@@ -429,6 +544,47 @@ static void shmem(uint64_t *random)
 		count(TORTURE_SHMEM, 1);
 	check_tags(R_SHMEM2, false);
 	check_tags(R_SHMEM, false);
+}
+
+static int ramfs;
+
+/*
+ * Who opens a file for writing takes its huge pages away.  Its pages are empty: were
+ * they written, they would stay dirty there, and the kernel collapses none that is.
+ */
+static int open_file(void)
+{
+	int file = openat(ramfs, "file", O_CREAT | O_WRONLY, 0600);
+	bool done = file >= 0 && !ftruncate(file, huge_size);
+
+	close(file);
+	return done ? openat(ramfs, "file", O_RDONLY) : -1;
+}
+
+static void map_file(int file)
+{
+	if (mmap(start_of(R_FILE), huge_size, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0) ==
+	    MAP_FAILED)
+		fail(TORTURE_FAIL_REFUSED, "mmap of a file", 0);
+	close(file);
+}
+
+static bool collapse_file(void)
+{
+	bool done;
+
+	check_tags(R_FILE, true);
+	done = !madvise(start_of(R_FILE), huge_size, MADV_COLLAPSE);
+	check_tags(R_FILE, true);
+	return done;
+}
+
+static void file(uint64_t *random)
+{
+	(void)random;
+	map_file(open_file());
+	if (collapse_file())
+		count(TORTURE_FILE, 1);
 }
 
 static void dontneed(uint64_t *random)
@@ -634,6 +790,21 @@ static bool has_shmem(void)
 	return shmem_fd >= 0 && !ftruncate(shmem_fd, huge_size);
 }
 
+/* CONFIG_READ_ONLY_THP_FOR_FS; that it never happens is another thing. */
+static bool has_file(void)
+{
+	int fs = fsopen("ramfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return false;
+	ramfs = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	close(fs);
+	if (ramfs < 0)
+		return false;
+	map_file(open_file());
+	return collapse_file() || errno != EINVAL;
+}
+
 static bool has_swap(void)
 {
 	return number_in("/proc/meminfo", "SwapTotal") > 0;
@@ -681,6 +852,7 @@ static const struct modifier {
 } modifiers[] = {
 	{ TORTURE_COLLAPSE, collapse, NULL },
 	{ TORTURE_SHMEM, shmem, has_shmem },
+	{ TORTURE_FILE, file, has_file },
 	{ TORTURE_DONTNEED, dontneed, NULL },
 	{ TORTURE_FREE, lazy_free, NULL },
 	{ TORTURE_MUNMAP, unmap, NULL },
@@ -735,6 +907,7 @@ static void make_regions(void)
 	region(R_COUNTED)->hole = huge;
 	add_region(R_SHMEM, huge, 1, TORTURE_WALKED);
 	add_region(R_SHMEM2, huge, 1, TORTURE_WALKED);
+	add_region(R_FILE, huge, 9, TORTURE_WALKED);
 	add_region(R_DONTNEED, SPARSE, 2, TORTURE_WALKED);
 	add_region(R_FREE, SPARSE, 3, TORTURE_WALKED);
 	add_region(R_MUNMAP, SPARSE, 4, TORTURE_WALKED);
@@ -766,6 +939,8 @@ static void enable_modifiers(void)
 	}
 	if (ctl->enabled & 1u << TORTURE_COLLAPSE && wanted(TORTURE_SPLIT))
 		ctl->enabled |= 1u << TORTURE_SPLIT;
+	if (wanted(TORTURE_KVM) && has_kvm())
+		ctl->enabled |= 1u << TORTURE_KVM;
 	ctl->enabled |= 1u << TORTURE_STORE;
 	if (ctl->enabled & 1u << TORTURE_SHMEM) {
 		/* Page faults make no huge pages there; collapse may. */
@@ -790,7 +965,7 @@ static void on_stop(int sig)
 	ctl->pause = 0;
 }
 
-static pthread_t started[TORTURE_MAX_THREADS + NR_MODIFIERS + NR_STORERS];
+static pthread_t started[TORTURE_MAX_THREADS + NR_MODIFIERS + NR_STORERS + 1];
 static unsigned int nr_started;
 
 static void start(void *(*fn)(void *), void *arg)
@@ -811,6 +986,8 @@ static void run(void)
 	if (ctl->enabled & 1u << TORTURE_RECLAIM)
 		for (uintptr_t i = 0; i < NR_STORERS; i++)
 			start(storer_fn, (void *)i);
+	if (ctl->enabled & 1u << TORTURE_KVM)
+		start(vcpu_fn, NULL);
 	while (nr_started--)
 		pthread_join(started[nr_started], NULL);
 }

@@ -91,11 +91,6 @@ static unsigned int seed = 1;
 
 /* ---------------------------------------------------------------- contents */
 
-static uint32_t tag(size_t page, unsigned int pass)
-{
-	return (uint32_t)((page + 1) << TAG_SHIFT | (pass & TAG_PASS_MASK));
-}
-
 static volatile uint32_t *word(char *memory, size_t page, int vcpu)
 {
 	return (volatile uint32_t *)(memory + page * page_size) + vcpu;
@@ -107,7 +102,7 @@ static void fill(char *memory)
 		((uint64_t *)memory)[i] = i * 0x9e3779b97f4a7c15 | 1;
 	for (size_t page = 0; page < pages; page++)
 		for (int v = 0; v < VCPUS; v++)
-			*word(memory, page, v) = tag(page, 0);
+			*word(memory, page, v) = guest_tag(page, 0);
 }
 
 /*
@@ -120,14 +115,14 @@ static void check_words(char *memory, size_t first, size_t count,
 	for (size_t page = first; page < first + count; page++) {
 		for (int v = 0; v < VCPUS; v++) {
 			uint32_t found = *word(memory, page, v);
-			uint32_t ahead = found - tag(page, passes[v]);
+			uint32_t ahead = found - guest_tag(page, passes[v]);
 
 			/* Any number of passes: the check may have been preempted. */
 			if ((found >> TAG_SHIFT == page + 1 && !(ahead >> TAG_SHIFT)) ||
 			    (!found && zero_ok))
 				continue;
 			return fail("host reads %#x of vCPU %d in page %zu, which stored %#x",
-				    found, v, page, tag(page, passes[v]));
+				    found, v, page, guest_tag(page, passes[v]));
 		}
 	}
 }
@@ -152,9 +147,9 @@ static void check_memory(char *memory, const char *whose)
 		for (int v = 0; v < VCPUS; v++) {
 			uint32_t found = *word(memory, page, v);
 
-			if (found != tag(page, vm.passes[v]) && !(zaps && !found))
+			if (found != guest_tag(page, vm.passes[v]) && !(zaps && !found))
 				fail("%s: word of vCPU %d in page %zu is %#x, stored was %#x",
-				     whose, v, page, found, tag(page, vm.passes[v]));
+				     whose, v, page, found, guest_tag(page, vm.passes[v]));
 		}
 		for (size_t i = words; i < per_page; i++) {
 			uint64_t fills = (page * per_page + i) * 0x9e3779b97f4a7c15 | 1;

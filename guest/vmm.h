@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The suite ptwalk_kvm: what vmm.c shares with the architectures' halves.
+ * A guest of KVM: what vmm.c (the suite ptwalk_kvm) and torture.c share with the
+ * architectures' halves.
  *
  * The guest is a loop of a dozen instructions.  In every page each vCPU owns
  * one 32-bit word, which holds the tag of the page and the number of the pass:
@@ -21,9 +22,8 @@
 #define CODE_ENTRY	0x8000UL	/* what is below are powerpc's vectors */
 #define MEMORY_GPA	0x1000000UL
 
-/* tag: page number from 1, pass number */
+/* tag: page number from 1, pass number (which gets into the former, after a million) */
 #define TAG_SHIFT	20
-#define TAG_PASS_MASK	((1U << TAG_SHIFT) - 1)
 
 #define TEXT_(x)	#x
 #define TEXT(x)		TEXT_(x)	/* a macro's value in an asm */
@@ -51,6 +51,12 @@ struct guest_mismatch {
 	unsigned long address;
 	uint32_t found, expected;
 };
+
+/* What a vCPU stores in its word of @page in @pass */
+static inline uint32_t guest_tag(size_t page, unsigned int pass)
+{
+	return (uint32_t)((page + 1) << TAG_SHIFT) + pass;
+}
 
 extern const char guest_code[], guest_code_end[];
 

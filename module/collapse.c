@@ -7,6 +7,8 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
@@ -308,6 +310,83 @@ static void shmem_collapse_table_outlives_walker(struct kunit *test)
 	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
 }
 
+static void unmount_action(void *mnt)
+{
+	kern_unmount(mnt);
+}
+
+/* A file that nobody has open for writing: only then does the kernel collapse it. */
+static struct file *readonly_file(struct kunit *test, unsigned long len)
+{
+	struct file_system_type *type = get_fs_type("ramfs");
+	struct vfsmount *mnt;
+	struct file *file;
+	struct path root;
+
+	KUNIT_ASSERT_NOT_NULL(test, type);
+	mnt = kern_mount(type);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unmount_action,
+							   mnt));
+	root = (struct path){ .mnt = mnt, .dentry = mnt->mnt_root };
+	file = file_open_root(&root, "file", O_CREAT | O_RDONLY, 0600);
+	ptwalk_own_file(test, file);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, len));
+	return file;
+}
+
+/* In the page cache, as a store by the process would make the page dirty. */
+static void tag_page_of(struct kunit *test, struct file *file,
+			unsigned long offset)
+{
+	struct page *page = read_mapping_page(file->f_mapping,
+					      offset >> PAGE_SHIFT, file);
+	u64 tag = ptwalk_tag(PTWALK_BASE + offset, GEN), *words;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
+	words = kmap_local_page(page);
+	words[0] = tag;
+	words[PAGE_SIZE / sizeof(u64) - 1] = tag;
+	kunmap_local(words);
+	put_page(page);
+}
+
+/* As fill_many(), with pages of a file of another file system. */
+static unsigned long fill_many_file(struct kunit *test)
+{
+	unsigned long len = NR_COLLAPSES * HPAGE_PMD_SIZE, offset;
+	struct file *file;
+
+	ptwalk_need_thp(test);
+	if (!IS_ENABLED(CONFIG_READ_ONLY_THP_FOR_FS))
+		kunit_skip(test, "needs CONFIG_READ_ONLY_THP_FOR_FS: make variants VARIANTS=filethp");
+	file = readonly_file(test, len);
+	for (offset = 0; offset < len; offset += PAGE_SIZE)
+		tag_page_of(test, file, offset);
+	KUNIT_ASSERT_EQ(test, PTWALK_BASE,
+			vm_mmap(file, PTWALK_BASE, len, PROT_READ,
+				MAP_FIXED | MAP_SHARED, 0));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
+	return len;
+}
+
+/* Broken: latency spikes on every CPU when the text of programs becomes huge. */
+static void file_collapse_broadcasts_nothing(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	expect_no_broadcast(test, mm, fill_many_file(test), "collapse_file");
+}
+
+/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+static void file_collapse_table_outlives_walker(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill_many_file(test);
+
+	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
+}
+
 static struct kunit_case ptwalk_collapse_cases[] = {
 	KUNIT_CASE(collapse_broadcasts_nothing),
 	KUNIT_CASE(collapse_spares_other_cpus),
@@ -322,6 +401,8 @@ static struct kunit_case ptwalk_collapse_cases[] = {
 	KUNIT_CASE(collapse_without_page_table),
 	KUNIT_CASE(shmem_collapse_broadcasts_nothing),
 	KUNIT_CASE_SLOW(shmem_collapse_table_outlives_walker),
+	KUNIT_CASE(file_collapse_broadcasts_nothing),
+	KUNIT_CASE_SLOW(file_collapse_table_outlives_walker),
 	{}
 };
 

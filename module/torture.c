@@ -82,9 +82,9 @@ module_param(settle, bool, 0444);
 MODULE_PARM_DESC(settle, "wait for TLB flushes by an IPI, where an emulator (QEMU's multi-threaded TCG of powerpc) does not");
 
 static const char * const op_names[] = {
-	"collapse", "split", "shmem", "dontneed", "free", "munmap", "mremap",
-	"mprotect", "fork", "migrate", "swap", "unshare", "reclaim", "onoff",
-	"store"
+	"collapse", "split", "shmem", "file", "dontneed", "free", "munmap",
+	"mremap", "mprotect", "fork", "migrate", "swap", "unshare", "reclaim", "onoff",
+	"kvm", "store"
 };
 
 static_assert(ARRAY_SIZE(op_names) == TORTURE_NR_OPS);

@@ -25,12 +25,14 @@
 #define TORTURE_MAX_WALKERS	128
 #define TORTURE_THREAD_WORD	(TORTURE_WALKER_WORD + TORTURE_MAX_WALKERS)
 #define TORTURE_MAX_THREADS	128
+#define TORTURE_VCPU_WORD	(TORTURE_THREAD_WORD + TORTURE_MAX_THREADS)
 
 /* Modifiers, and what else is counted; the parameter "modifiers" names them. */
 enum {
 	TORTURE_COLLAPSE,
 	TORTURE_SPLIT,
 	TORTURE_SHMEM,
+	TORTURE_FILE,
 	TORTURE_DONTNEED,
 	TORTURE_FREE,
 	TORTURE_MUNMAP,
@@ -42,6 +44,7 @@ enum {
 	TORTURE_UNSHARE,
 	TORTURE_RECLAIM,
 	TORTURE_ONOFF,		/* by the module */
+	TORTURE_KVM,		/* passes of a guest over what is counted in */
 	TORTURE_STORE,
 	TORTURE_NR_OPS
 };
