@@ -39,3 +39,11 @@ bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode)
 
 	return !ioctl(uffd, UFFDIO_REGISTER, &reg);
 }
+
+uint64_t pagemap_entry(int pagemap, const char *addr)
+{
+	off_t at = (uintptr_t)addr / sysconf(_SC_PAGESIZE) * sizeof(uint64_t);
+	uint64_t entry = 0;
+
+	return pread(pagemap, &entry, sizeof(entry), at) == sizeof(entry) ? entry : 0;
+}

@@ -47,4 +47,16 @@ int uffd_open(uint64_t features);
  */
 bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode);
 
+#define PM_PRESENT	(1ULL << 63)
+#define PM_UFFD_WP	(1ULL << 57)
+
+/**
+ * pagemap_entry() - what an address is mapped to, without a fault
+ * @pagemap: file descriptor of /proc/PID/pagemap
+ * @addr: the address
+ *
+ * Return: PM_PRESENT and so on; 0, too, if it cannot be read, and errno says why.
+ */
+uint64_t pagemap_entry(int pagemap, const char *addr);
+
 #endif /* GUEST_MM_H */

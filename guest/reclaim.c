@@ -30,7 +30,6 @@
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret	447	/* ENOSYS where there is none */
 #endif
-#define PM_UFFD_WP		(1ULL << 57)
 
 #define NR_TABLES	4
 #define SPAN		(16UL << 20)	/* what a table of any MMU maps, or more */
@@ -246,16 +245,6 @@ static bool register_uffd(int fd, char *addr, size_t len, uint64_t mode)
 	return false;
 }
 
-/* A read through the page tables, which does not fault anything in. */
-static bool is_present(int pagemap, char *addr)
-{
-	uint64_t entry = 0;
-
-	if (pread(pagemap, &entry, 8, (uintptr_t)addr / page_size * 8) != 8)
-		fail("pagemap: %m");
-	return entry >> 63;
-}
-
 /* Broken: a page that was moved is lost with a table that is gone. */
 static void uffd_move_versus_dontneed(void)
 {
@@ -288,7 +277,7 @@ static void uffd_move_versus_dontneed(void)
 			again++;
 			continue;
 		}
-		if (!is_present(pagemap, dst) && quiet_since(seq))
+		if (!(pagemap_entry(pagemap, dst) & PM_PRESENT) && quiet_since(seq))
 			lost++;
 		moves++;
 	}
@@ -341,15 +330,6 @@ out:
 	close(fd);
 }
 
-static bool is_protected(int pagemap, char *addr)
-{
-	uint64_t entry = 0;
-
-	if (pread(pagemap, &entry, 8, (uintptr_t)addr / page_size * 8) != 8)
-		fail("pagemap: %m");
-	return entry & PM_UFFD_WP;
-}
-
 /* Broken: a write to protected memory is not reported. */
 static void uffd_wp_versus_dontneed(void)
 {
@@ -379,7 +359,7 @@ static void uffd_wp_versus_dontneed(void)
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
 			fail("UFFDIO_WRITEPROTECT: %m");
 		/* Markers stay, whatever is given back. */
-		open_ += !is_protected(pagemap, mem);
+		open_ += !(pagemap_entry(pagemap, mem) & PM_UFFD_WP);
 		wp.mode = 0;
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
 			fail("UFFDIO_WRITEPROTECT: %m");

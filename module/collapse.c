@@ -310,25 +310,13 @@ static void shmem_collapse_table_outlives_walker(struct kunit *test)
 	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
 }
 
-static void unmount_action(void *mnt)
-{
-	kern_unmount(mnt);
-}
-
 /* A file that nobody has open for writing: only then does the kernel collapse it. */
 static struct file *readonly_file(struct kunit *test, unsigned long len)
 {
-	struct file_system_type *type = get_fs_type("ramfs");
-	struct vfsmount *mnt;
+	struct vfsmount *mnt = ptwalk_mount(test, "ramfs");
+	struct path root = { .mnt = mnt, .dentry = mnt->mnt_root };
 	struct file *file;
-	struct path root;
 
-	KUNIT_ASSERT_NOT_NULL(test, type);
-	mnt = kern_mount(type);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unmount_action,
-							   mnt));
-	root = (struct path){ .mnt = mnt, .dentry = mnt->mnt_root };
 	file = file_open_root(&root, "file", O_CREAT | O_RDONLY, 0600);
 	ptwalk_own_file(test, file);
 	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, len));

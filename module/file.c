@@ -171,6 +171,32 @@ struct file *ptwalk_own_file(struct kunit *test, struct file *file)
 	return file;
 }
 
+static void unmount_action(void *mnt)
+{
+	kern_unmount(mnt);
+}
+
+/**
+ * ptwalk_mount() - a new file system that nobody else sees
+ * @test: the case, which skips if the kernel does not have @type
+ * @type: its type, of those that need no device
+ *
+ * Return: the mount, which is gone when the case is over.
+ */
+struct vfsmount *ptwalk_mount(struct kunit *test, const char *type)
+{
+	struct file_system_type *fs = get_fs_type(type);
+	struct vfsmount *mnt;
+
+	if (!fs)
+		kunit_skip(test, "needs %s", type);
+	mnt = kern_mount(fs);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unmount_action,
+							   mnt));
+	return mnt;
+}
+
 /**
  * ptwalk_huge_file() - a new file in a hugetlbfs
  * @test: the case

@@ -38,9 +38,9 @@
 /* These are there at once when threads go on, but keep the host busy. */
 #define NR_SPINNING	2
 /* With stress_hpt it is about one collapse in 40; without it, 150. */
-#define MEET_MS		60000
+#define MEET_MS		60000u
 /* KUnit ends a case after 300 s: a longer storm takes several. */
-#define PART_MS		120000
+#define PART_MS		120000u
 
 static void need_hash(struct kunit *test)
 {
@@ -320,7 +320,8 @@ static void no_store_is_lost(struct kunit *test)
 /* Broken: the case above proves nothing, as no fault was in its window. */
 static void detached_tables_are_met(struct kunit *test)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(max(2 * storm_ms(), 60000u));
+	unsigned int ms = clamp(2 * storm_ms(), MEET_MS, 2 * PART_MS);
+	unsigned long end = jiffies + msecs_to_jiffies(ms);
 	struct storm *s = new_storm(test);
 
 	while (s->detached && !ptwalk_counted(s->detached) &&
@@ -333,7 +334,8 @@ static void detached_tables_are_met(struct kunit *test)
 	if (!s->detached)
 		kunit_skip(test, "this kernel waits for hash faults by an IPI");
 	if (!ptwalk_counted(s->detached))
-		kunit_skip(test, "no fault met a detached table within a minute: run longer or with stress_hpt");
+		kunit_skip(test, "no fault met a detached table within %u s: run longer or with stress_hpt",
+			   ms / 1000);
 }
 
 /* ------------------------------------------------------- table or neighbour */
@@ -367,26 +369,20 @@ static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 /* An emulator may leave a CPU alone for a while with the entry locked. */
 #define BUSY_MS		3000
 
-static struct vfsmount *huge_mnt;
 static char saved_pool[24];
 
 static void restore_pool(void *unused)
 {
 	if (saved_pool[0])
 		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
-	kern_unmount(huge_mnt);
 }
 
 /* A hugetlb file with one page in it. */
 static struct file *huge_file(struct kunit *test)
 {
-	struct file_system_type *type = get_fs_type("hugetlbfs");
+	struct vfsmount *mnt = ptwalk_mount(test, "hugetlbfs");
 	char pool[24];
 
-	if (!type)
-		kunit_skip(test, "needs hugetlbfs");
-	huge_mnt = kern_mount(type);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(huge_mnt));
 	saved_pool[0] = '\0';
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_pool,
 							   NULL));
@@ -395,7 +391,7 @@ static struct file *huge_file(struct kunit *test)
 			 simple_strtol(saved_pool, NULL, 10) + 2);
 		ptwalk_file_write(NR_HUGEPAGES, pool);
 	}
-	return ptwalk_huge_file(test, huge_mnt);
+	return ptwalk_huge_file(test, mnt);
 }
 
 /* What is not mapped now is no error.  As above, each has its own pages. */

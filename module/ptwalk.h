@@ -118,6 +118,7 @@ int ptwalk_file_read(const char *path, char *buf, size_t size);
 int ptwalk_file_write(const char *path, const char *text);
 long ptwalk_vm_event(const char *name);
 struct file *ptwalk_own_file(struct kunit *test, struct file *file);
+struct vfsmount *ptwalk_mount(struct kunit *test, const char *type);
 struct file *ptwalk_huge_file(struct kunit *test, struct vfsmount *mnt);
 
 /* addrspace.c */
@@ -202,8 +203,6 @@ struct ptwalk_hold;
 
 void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
 		   unsigned long addr);
-void ptwalk_spread_on(struct kunit *test, struct mm_struct *mm,
-		      unsigned long addr, const struct cpumask *cpus);
 int ptwalk_other_cpu(void);
 int ptwalk_nth_cpu(int n);
 struct ptwalk_hold *ptwalk_hold(struct kunit *test, struct mm_struct *mm,

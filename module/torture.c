@@ -92,7 +92,7 @@ static_assert(ARRAY_SIZE(op_names) == TORTURE_NR_OPS);
 /* One test at a time. */
 static DEFINE_MUTEX(torture_lock);
 static struct torture *torture;
-static u32 modifier_mask;
+static u32 modifier_mask, named_mask;
 
 /* ------------------------------------------------------------- tracepoints */
 
@@ -268,9 +268,10 @@ static bool was_idle(struct torture *t)
 	unsigned int i;
 
 	for (i = 0; i < TORTURE_NR_OPS; i++) {
-		if (!(enabled & BIT(i)) || happened(t, i))
+		if (!((enabled | named_mask) & BIT(i)) || happened(t, i))
 			continue;
-		pr_alert("!!! %s never happened\n", op_names[i]);
+		pr_alert("!!! %s %s\n", op_names[i],
+			 enabled & BIT(i) ? "never happened" : "cannot be had here");
 		idle = true;
 	}
 	for (i = 0; i < WALK_MISSED; i++) {
@@ -298,6 +299,21 @@ static void print_parameters(struct torture *t, const char *title)
 		title, t->nr_walkers, modifiers, duration, stat_interval,
 		shuffle_interval, focus_interval, onoff_interval,
 		torture_hold_us, torture_stay_us, settle, t->seed);
+}
+
+static void print_missing(struct torture *t)
+{
+	u32 missing = modifier_mask & ~t->ctl->enabled & ~BIT(TORTURE_ONOFF);
+	char text[256];
+	struct seq_buf buf;
+	int i;
+
+	seq_buf_init(&buf, text, sizeof(text));
+	for (i = 0; i < TORTURE_NR_OPS; i++)
+		if (missing & BIT(i))
+			seq_buf_printf(&buf, " %s", op_names[i]);
+	if (missing)
+		pr_info("cannot be had here:%s\n", seq_buf_str(&buf));
 }
 
 /* --------------------------------------------------- what goes on meanwhile */
@@ -450,6 +466,7 @@ static int start(struct torture *t)
 	t->began = jiffies;
 	WRITE_ONCE(t->ctl->focus, t->ctl->enabled);
 	print_parameters(t, "Start of test:");
+	print_missing(t);
 	probes_start(t);
 	for (i = 0; i < t->nr_walkers; i++) {
 		t->walkers[i].torture = t;
@@ -634,6 +651,8 @@ static int __init parse_modifier(const char *name)
 	op = match_string(op_names, TORTURE_NR_OPS, name);
 	if (op >= 0)
 		mask = BIT(op);
+	if (op >= 0 && !without)
+		named_mask |= mask;
 	if (op == TORTURE_ONOFF && !without && !onoff_interval) {
 		pr_err("modifier \"onoff\" needs onoff_interval=SECONDS\n");
 		return -EINVAL;

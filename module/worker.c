@@ -100,22 +100,21 @@ static int thread_fn(void *arg)
 }
 
 /**
- * ptwalk_spread_on() - make an address space active on some CPUs
+ * ptwalk_spread() - make an address space active on all CPUs
  * @test: the case, whose end stops the threads
  * @mm: the address space
  * @addr: address that each CPU reads
- * @cpus: the CPUs
  *
  * As in a process with a thread on each of them.  The threads sleep.
  */
-void ptwalk_spread_on(struct kunit *test, struct mm_struct *mm,
-		      unsigned long addr, const struct cpumask *cpus)
+void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
+		   unsigned long addr)
 {
 	struct thread *thread;
 	int cpu;
 
 	ptwalk_mm_share(test, mm);
-	for_each_cpu(cpu, cpus) {
+	for_each_online_cpu(cpu) {
 		thread = kunit_kzalloc(test, sizeof(*thread), GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, thread);
 		thread->mm = mm;
@@ -124,18 +123,6 @@ void ptwalk_spread_on(struct kunit *test, struct mm_struct *mm,
 		ptwalk_kthread(test, thread_fn, thread, cpu);
 		wait_for_completion(&thread->touched);
 	}
-}
-
-/**
- * ptwalk_spread() - make an address space active on all CPUs
- * @test: the case, whose end stops the threads
- * @mm: the address space
- * @addr: address that each CPU reads
- */
-void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
-		   unsigned long addr)
-{
-	ptwalk_spread_on(test, mm, addr, cpu_online_mask);
 }
 
 struct crew_member {

@@ -52,6 +52,9 @@ test_torture_duration_and_seed() {
 	refused 2 "DURATION='1h' is no number" 'DURATION=seconds' m torture DURATION=1h
 	refused 2 'DURATION=0 would never end' 'DURATION=60' m torture DURATION=0
 	refused 2 "SEED='x' is no number" 'SEED=what a run printed' m torture SEED=x
+	refused 2 "TORTURE='1m' is no number" 'TORTURE=30' m mutants TORTURE=1m
+	refused 2 'REPLAY=1 repeats a torture test' 'SEED=7' m mutants REPLAY=1
+	refused 2 'REPLAY=1 repeats a torture test' 'SEED=7' m mutants REPLAY=1 TORTURE=15
 	[ ! -e "$T/b/kernel" ]
 }
 
