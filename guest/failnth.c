@@ -467,7 +467,7 @@ static long settled_table_pages(void)
 
 static void expect_table_pages(long before)
 {
-	double end = now() + 10;
+	double end = now() + 5;
 
 	while (table_pages() > before + LEAK_SLACK && now() < end)
 		usleep(50000);
