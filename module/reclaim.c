@@ -306,6 +306,76 @@ static void emptied_file_table_is_freed(struct kunit *test)
 						    PAGE_SIZE, 1));
 }
 
+/**
+ * struct vanish - a fault whose table is taken away when it has its page
+ * @ops: of the file that is mapped
+ * @faults: how often ->fault() was called
+ * @armed: whether the next one is to lose its table
+ * @go: ->fault() has locked its page...
+ * @gone: ...and the table it had found is gone
+ * @lost: whether it was
+ */
+static struct vanish {
+	const struct vm_operations_struct *ops;
+	unsigned int faults;
+	bool armed;
+	struct completion go, gone;
+	bool lost;
+} vanish;
+
+static vm_fault_t fault_and_wait(struct vm_fault *vmf)
+{
+	vm_fault_t ret = vanish.ops->fault(vmf);
+
+	vanish.faults++;
+	if (vanish.armed) {
+		vanish.armed = false;
+		complete(&vanish.go);
+		wait_for_completion_timeout(&vanish.gone, 10 * HZ);
+	}
+	return ret;
+}
+
+static void take_table(void *arg, unsigned int id)
+{
+	if (!try_wait_for_completion(&vanish.go))
+		return;
+	ptwalk_zap(PTWALK_BASE, PMD_SIZE);
+	vanish.lost = !has_table(PTWALK_BASE);
+	complete(&vanish.gone);
+}
+
+/* Broken: reclaim waits, with a page locked, for one who waits for that lock. */
+static void vanished_table_needs_another_fault(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	static struct vm_operations_struct ops;
+	struct vm_area_struct *vma;
+	struct ptwalk_crew *crew;
+
+	map_shmem(test, 2 * PMD_SIZE);
+	touch_tables(test, 2, 1);
+	vanish = (struct vanish){ .armed = true };
+	init_completion(&vanish.go);
+	init_completion(&vanish.gone);
+	mmap_write_lock(mm);
+	vma = find_vma(mm, PTWALK_BASE);
+	vanish.ops = vma->vm_ops;
+	ops = *vma->vm_ops;
+	ops.fault = fault_and_wait;
+	ops.map_pages = NULL;
+	vma->vm_ops = &ops;
+	mmap_write_unlock(mm);
+	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), take_table,
+			   NULL);
+	ptwalk_fill(test, PTWALK_BASE + PAGE_SIZE, PAGE_SIZE, 1);
+	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_TRUE_MSG(test, vanish.lost, "the table stayed");
+	/* Not by the first one, which had the page locked. */
+	KUNIT_EXPECT_EQ(test, 2, vanish.faults);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, 2 * PAGE_SIZE, 1));
+}
+
 /* Broken: userfaultfd does not report a write to protected file memory. */
 static void uffd_wp_marker_stays(struct kunit *test)
 {
@@ -795,6 +865,7 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	KUNIT_CASE(giving_tables_back_broadcasts_nothing),
 	KUNIT_CASE(nothing_is_leaked),
 	KUNIT_CASE(emptied_file_table_is_freed),
+	KUNIT_CASE(vanished_table_needs_another_fault),
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
 	KUNIT_CASE_SLOW(no_store_is_lost),
