@@ -407,6 +407,49 @@ static void munmap_table_outlives_rcu_reader(struct kunit *test)
 	expect_munmap_outlived(test, PTWALK_HOLD_RCU);
 }
 
+/**
+ * struct freed_lock - the lock of a page table, where it is an object of its own
+ * @lock: the lock
+ * @freed: whether it was freed
+ */
+struct freed_lock {
+	const void *lock;
+	bool freed;
+};
+
+static void kmem_cache_free_probe(void *data, unsigned long call_site,
+				  const void *object, const struct kmem_cache *s)
+{
+	struct freed_lock *watch = data;
+
+	if (object == watch->lock)
+		WRITE_ONCE(watch->freed, true);
+}
+
+/* Broken: pte_offset_map_lock() takes a lock in memory that is used for more. */
+static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
+{
+	struct freed_lock *watch = kunit_kzalloc(test, sizeof(*watch), GFP_KERNEL);
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct ptwalk_full_page full;
+	struct ptwalk_hold *hold;
+	unsigned long last;
+
+	if (!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS) || !ALLOC_SPLIT_PTLOCKS)
+		kunit_skip(test, "the lock is in the struct page: DEBUG=lockdep");
+	KUNIT_ASSERT_NOT_NULL(test, watch);
+	full = fill_pte_page(test);
+	last = full.addr + (full.nr - 1) * full.step;
+	watch->lock = pte_lockptr(mm, ptwalk_pmd_offset(mm, last));
+	if (!ptwalk_probe(test, "kmem_cache_free", kmem_cache_free_probe, watch))
+		kunit_skip(test, "needs the tracepoint kmem_cache_free");
+	hold = munmap_under_walker(test, &full, PTWALK_HOLD_RCU);
+	KUNIT_EXPECT_FALSE_MSG(test, READ_ONCE(watch->freed),
+			       "freed under the reader");
+	ptwalk_expect_outlived(test, hold);
+	KUNIT_EXPECT_TRUE_MSG(test, READ_ONCE(watch->freed), "leaked");
+}
+
 /* Broken: each munmap costs memory until reboot. */
 static void munmap_leaks_no_table(struct kunit *test)
 {
@@ -437,6 +480,7 @@ static struct kunit_case ptwalk_free_cases[] = {
 	KUNIT_CASE(batch_broadcasts_nothing),
 	KUNIT_CASE_SLOW(munmap_table_outlives_walker),
 	KUNIT_CASE(munmap_table_outlives_rcu_reader),
+	KUNIT_CASE(munmap_table_lock_outlives_rcu_reader),
 	KUNIT_CASE(munmap_leaks_no_table),
 	{}
 };
