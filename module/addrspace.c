@@ -410,13 +410,16 @@ static long sum_tables(void)
  */
 long ptwalk_tables(void)
 {
-	long nr, again;
+	long nr, last = -1;
+	int i;
 
 	rcu_barrier();
 	rcu_barrier();
-	/* A CPU may fold its part just now. */
-	for (nr = sum_tables(); (again = sum_tables()) != nr; nr = again)
-		cond_resched();
+	/* A CPU may fold its part just now, or another process end. */
+	for (i = 0; (nr = sum_tables()) != last && i < 50; i++) {
+		last = nr;
+		msleep(50);
+	}
 	return nr;
 }
 
