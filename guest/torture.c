@@ -299,16 +299,6 @@ static uint64_t sum_of_words(void)
 static struct vcpu vcpu;
 static cpu_set_t vcpu_cpus;
 
-static bool set_slot(int vm, int slot, unsigned long gpa, void *memory, size_t size)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = slot, .guest_phys_addr = gpa, .memory_size = size,
-		.userspace_addr = (uintptr_t)memory,
-	};
-
-	return !ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
-}
-
 /*
  * Its memory is what is counted in, so KVM has to follow all that happens there.  It
  * leaves out the holes, which are no multiple of KVM_STEP.
@@ -332,8 +322,9 @@ static bool create_guest(int kvm)
 	vcpu.fd = ioctl(vm, KVM_CREATE_VCPU, 0);
 	vcpu.run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
 			MAP_SHARED, vcpu.fd, 0);
-	return vcpu.run != MAP_FAILED && set_slot(vm, 0, CODE_GPA, code, CODE_SIZE) &&
-	       set_slot(vm, 1, MEMORY_GPA, start_of(R_COUNTED), size_of(R_COUNTED)) &&
+	return vcpu.run != MAP_FAILED &&
+	       !guest_set_slot(vm, 0, 0, CODE_GPA, code, CODE_SIZE) &&
+	       !guest_set_slot(vm, 1, 0, MEMORY_GPA, start_of(R_COUNTED), size_of(R_COUNTED)) &&
 	       !arch_init_vcpu(&vcpu, &loop);
 }
 

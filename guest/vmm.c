@@ -353,19 +353,9 @@ static void copy_on_write(struct storm *storm)
 	wait_passes(1);
 }
 
-static int set_slot(int slot, unsigned int flags, unsigned long gpa, char *memory, size_t size)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = slot, .flags = flags, .guest_phys_addr = gpa,
-		.memory_size = size, .userspace_addr = (uintptr_t)memory,
-	};
-
-	return ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &region);
-}
-
 static int set_memory(unsigned int flags)
 {
-	return set_slot(MEMORY_SLOT, flags, MEMORY_GPA, vm.memory, SIZE);
+	return guest_set_slot(vm.fd, MEMORY_SLOT, flags, MEMORY_GPA, vm.memory, SIZE);
 }
 
 /* Huge mappings in the guest's tables come and go. */
@@ -487,8 +477,8 @@ static bool create_vm(void)
 		return false;
 	memcpy(vm.code + CODE_ENTRY, guest_code, guest_code_end - guest_code);
 	fill(vm.memory);
-	if (set_slot(0, 0, CODE_GPA, vm.code, CODE_SIZE) || set_memory(flags) ||
-	    set_slot(LONG_SLOT, flags, LONG_GPA, vm.unused, LONG_SIZE))
+	if (guest_set_slot(vm.fd, 0, 0, CODE_GPA, vm.code, CODE_SIZE) || set_memory(flags) ||
+	    guest_set_slot(vm.fd, LONG_SLOT, flags, LONG_GPA, vm.unused, LONG_SIZE))
 		return false;
 	memcpy(vm.copy, vm.memory, SIZE);
 	if (vm.test->flags & IDLE)

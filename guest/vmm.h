@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 /* Physical addresses of the guest */
 #define CODE_GPA	0x0UL
@@ -56,6 +57,18 @@ struct guest_mismatch {
 static inline uint32_t guest_tag(size_t page, unsigned int pass)
 {
 	return (uint32_t)((page + 1) << TAG_SHIFT) + pass;
+}
+
+/* Like the ioctl: 0, or -1 with errno */
+static inline int guest_set_slot(int vm, int slot, unsigned int flags, unsigned long gpa,
+				 void *memory, size_t size)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = size,
+		.userspace_addr = (uintptr_t)memory,
+	};
+
+	return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
 extern const char guest_code[], guest_code_end[];

@@ -48,9 +48,13 @@ static unsigned long wrong_pages_of_one(void)
 }
 
 /* Collapses memory that all CPUs use. */
-static void expect_no_broadcast(struct kunit *test, struct mm_struct *mm,
-				unsigned long len, const char *op)
+static void expect_no_broadcast(struct kunit *test,
+				unsigned long (*fill)(struct kunit *test),
+				const char *op)
 {
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill(test);
+
 	ptwalk_spread(test, mm, PTWALK_BASE);
 	ptwalk_ipi_start();
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
@@ -64,9 +68,7 @@ static void expect_no_broadcast(struct kunit *test, struct mm_struct *mm,
 /* Broken: latency spikes on every CPU whenever huge pages are made. */
 static void collapse_broadcasts_nothing(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-
-	expect_no_broadcast(test, mm, fill_many(test), "collapse_anon");
+	expect_no_broadcast(test, fill_many, "collapse_anon");
 }
 
 /* Broken: an isolated CPU is disturbed by a process that never ran there. */
@@ -121,6 +123,15 @@ static struct ptwalk_hold *collapse_under_walker(struct kunit *test,
 	return hold;
 }
 
+static void expect_outlived(struct kunit *test,
+			    unsigned long (*fill)(struct kunit *test))
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long len = fill(test);
+
+	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
+}
+
 /* Broken: making a huge page stalls while any CPU has interrupts off. */
 static void collapse_does_not_wait_for_walker(struct kunit *test)
 {
@@ -136,10 +147,7 @@ static void collapse_does_not_wait_for_walker(struct kunit *test)
 /* Broken: GUP-fast reads page-table entries out of someone else's data. */
 static void collapse_table_outlives_walker(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long len = fill_many(test);
-
-	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
+	expect_outlived(test, fill_many);
 }
 
 /* Broken: a table that a walker may still read is put to use again. */
@@ -296,18 +304,13 @@ static unsigned long fill_many_shmem(struct kunit *test)
 /* Broken: latency spikes on every CPU when tmpfs files become huge. */
 static void shmem_collapse_broadcasts_nothing(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-
-	expect_no_broadcast(test, mm, fill_many_shmem(test), "collapse_shmem");
+	expect_no_broadcast(test, fill_many_shmem, "collapse_shmem");
 }
 
 /* Broken: GUP-fast reads page-table entries out of someone else's data. */
 static void shmem_collapse_table_outlives_walker(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long len = fill_many_shmem(test);
-
-	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
+	expect_outlived(test, fill_many_shmem);
 }
 
 /* A file that nobody has open for writing: only then does the kernel collapse it. */
@@ -361,18 +364,13 @@ static unsigned long fill_many_file(struct kunit *test)
 /* Broken: latency spikes on every CPU when the text of programs becomes huge. */
 static void file_collapse_broadcasts_nothing(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-
-	expect_no_broadcast(test, mm, fill_many_file(test), "collapse_file");
+	expect_no_broadcast(test, fill_many_file, "collapse_file");
 }
 
 /* Broken: GUP-fast reads page-table entries out of someone else's data. */
 static void file_collapse_table_outlives_walker(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long len = fill_many_file(test);
-
-	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
+	expect_outlived(test, fill_many_file);
 }
 
 static struct kunit_case ptwalk_collapse_cases[] = {

@@ -154,6 +154,12 @@ lock() {
 	flock -n "${4:--x}" "$1" || { say "waiting for $3"; flock "${4:--x}" "$1"; }
 }
 
+# choose_config NAME: a fragment of scripts/configs/variants, or a DEBUG=
+choose_config() {
+	VARIANT='' DEBUG=''
+	if [ -f "$top/scripts/configs/variants/$1.config" ]; then VARIANT=$1; else DEBUG=$1; fi
+}
+
 # patterns FILE: the regular expressions of a list with lines "PATTERN -- why"
 patterns() { sed -n '/^#/d; s/ -- .*//p' "$1"; }
 
