@@ -828,16 +828,10 @@ static char *wanted(void)
 	return names;
 }
 
-/* Some machines are booted with maxcpus=1: scripts/bench says why. */
-static bool start_cpus(void)
+static bool count_cpus(void)
 {
 	long all = sysconf(_SC_NPROCESSORS_CONF);
-	char path[64];
 
-	for (int i = 1; i < all; i++) {
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", i);
-		write_file(path, "1");
-	}
 	nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (nr_cpus != all)
 		say("error: bench: %ld of %ld CPUs are online\n", nr_cpus, all);
@@ -856,7 +850,7 @@ int main(int argc, char **argv)
 		say("error: bench: no ptwalk.bench=NAME on the kernel command line\n");
 		return 2;
 	}
-	if (!start_cpus())
+	if (!count_cpus())
 		return 2;
 	page_size = sysconf(_SC_PAGESIZE);
 	hpage_size = thp_size();

@@ -672,10 +672,22 @@ static void print_end(void)
 		ok ? "ok" : "fail", tests, failed, skipped, complaints);
 }
 
+/* Some machines are booted with maxcpus=1: scripts/bench says why. */
+static void start_cpus(void)
+{
+	char path[64];
+
+	for (int cpu = 1; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+		write_file(path, "1");
+	}
+}
+
 int main(void)
 {
 	mount_filesystems();
 	open_verdict();
+	start_cpus();
 	print_canary();
 	open_kmsg();
 	quiet_khugepaged();

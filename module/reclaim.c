@@ -40,6 +40,17 @@
 /* Where pages are filled with tables. */
 #define FULL_BASE	(PTWALK_BASE + PUD_SIZE)
 
+static int keeps_tables = IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) &&
+			  !IS_ENABLED(CONFIG_PT_RECLAIM);
+module_param(keeps_tables, int, 0444);
+MODULE_PARM_DESC(keeps_tables, "skip what needs MADV_DONTNEED to free page tables (default: 1 if the kernel has the series without CONFIG_PT_RECLAIM, else 0)");
+
+static void needs_reclaim(struct kunit *test)
+{
+	if (keeps_tables)
+		kunit_skip(test, "needs CONFIG_PT_RECLAIM");
+}
+
 static unsigned long table_addr(int i)
 {
 	return PTWALK_BASE + i * PMD_SIZE;
@@ -83,6 +94,7 @@ static void emptied_table_is_freed(struct kunit *test)
 	struct mm_struct *mm = enter_with_tables(test, 1);
 	unsigned long before = mm_pgtables_bytes(mm);
 
+	needs_reclaim(test);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
 	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_EQ(test, before - TABLE_BYTES, mm_pgtables_bytes(mm));
@@ -97,6 +109,7 @@ static void each_emptied_table_is_freed(struct kunit *test)
 	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
 	unsigned long before = mm_pgtables_bytes(mm);
 
+	needs_reclaim(test);
 	/* From the last page of the first table, which therefore stays. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(PTWALK_BASE),
 					    (NR_TABLES - 1) * PMD_SIZE +
@@ -114,6 +127,7 @@ static void tables_do_not_pile_up(struct kunit *test)
 	unsigned long addr, before, kb, end = PTWALK_BASE + GIVE_BACK_SIZE;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
+	needs_reclaim(test);
 	ptwalk_map(test, PTWALK_BASE, GIVE_BACK_SIZE);
 	ptwalk_no_huge(test, PTWALK_BASE, GIVE_BACK_SIZE);
 	before = mm_pgtables_bytes(mm) / SZ_1K;
@@ -192,6 +206,7 @@ static void expect_outlives(struct kunit *test, enum ptwalk_hold_mode mode,
 	struct ptwalk_full_page full;
 	struct ptwalk_hold *hold;
 
+	needs_reclaim(test);
 	ptwalk_mm_enter(test);
 	if (no_batch)
 		ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
@@ -295,6 +310,7 @@ static void emptied_file_table_is_freed(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long before;
 
+	needs_reclaim(test);
 	map_shmem(test, 2 * PMD_SIZE);
 	touch_tables(test, 2, 1);
 	before = mm_pgtables_bytes(mm);
@@ -353,6 +369,7 @@ static void vanished_table_needs_another_fault(struct kunit *test)
 	struct vm_area_struct *vma;
 	struct ptwalk_crew *crew;
 
+	needs_reclaim(test);
 	map_shmem(test, 2 * PMD_SIZE);
 	touch_tables(test, 2, 1);
 	vanish = (struct vanish){ .armed = true };

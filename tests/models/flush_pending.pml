@@ -4,15 +4,15 @@
  * and flushes later, the other finds nothing there.
  *
  * Patch:  mm/mmu_gather: see a flush that is pending where no page table is found
- * Models: inc_tlb_flush_pending(), tlb_finish_mmu(), dec_tlb_flush_pending();
+ * Models: inc_tlb_flush_pending(), mm_tlb_flush_nested(), dec_tlb_flush_pending();
  *         zap_huge_pmd() or reclaim_pte_table(); zap_pmd_range()
  *
  * Holds:  no zap returns while a TLB may still have what was mapped there.
  *
- * A zap that finds the PMD gone takes no lock of it; that is why the PMD lock is
- * left out.  The loads of the PMD and of the count are not dependent on each
- * other: without smp_rmb() the count is loaded first.  smp_wmb() of kernel.h
- * waits for the store, where the kernel's orders it.
+ * A zap that finds the PMD gone takes no lock, so the lock orders nothing here but
+ * the two that clear.  The loads of the PMD and of the count do not depend on each
+ * other: without smp_rmb() the count is loaded first.  smp_wmb() of kernel.h waits
+ * for the store, where the kernel's orders it.
  *
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why.
@@ -55,19 +55,27 @@ bool stale_after_return;
 proctype zap(byte c)
 {
 	byte pmd, count;
+	bool cleared;
 
 	inc_tlb_flush_pending(c);
 #ifdef NO_RMB
 	count = READ_ONCE(c, PENDING);
 #endif
-	/* One that finds the page takes the lock, and looks again. */
-	d_step {
-		pmd = READ_ONCE(c, PMD);
-		if
-		:: pmd == MAPPED && inflight[PMD] == 0 -> buffer_store(c, PMD, NONE)
-		:: else
-		fi
-	}
+	pmd = READ_ONCE(c, PMD);
+	if
+	:: pmd == MAPPED ->
+		/* Under the lock of the PMD, where it is looked at again. */
+		d_step {
+			inflight[PMD] == 0;
+			pmd = mem[PMD];
+			cleared = (pmd == MAPPED);
+			if
+			:: cleared -> buffer_store(c, PMD, NONE)
+			:: else
+			fi
+		}
+	:: else
+	fi;
 #ifndef NO_RMB
 	/* smp_rmb() */
 	count = READ_ONCE(c, PENDING);
@@ -76,12 +84,12 @@ proctype zap(byte c)
 	atomic_add(c, -1);
 #endif
 	if
-	:: pmd == MAPPED -> tlb_flush(c)
-#ifndef OWN_FLUSH_ONLY
-	:: pmd == NONE && count > 1 -> tlb_flush(c)
-	:: pmd == NONE && count <= 1
+#ifdef OWN_FLUSH_ONLY
+	:: cleared -> tlb_flush(c)
+	:: else
 #else
-	:: pmd == NONE
+	:: cleared || count > 1 -> tlb_flush(c)
+	:: else
 #endif
 	fi;
 #ifndef DEC_BEFORE_FLUSH
