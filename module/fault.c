@@ -50,14 +50,28 @@ static int write_setting(int i, const char *text)
 	return ptwalk_file_write(setting_path(i, path, sizeof(path)), text);
 }
 
+static int restore_error;
+
+/* All of them, even if one fails; the filter last. */
+static void restore_settings(void *unused)
+{
+	int i, ret;
+
+	restore_error = 0;
+	for (i = ARRAY_SIZE(setting) - 1; i >= 0; i--) {
+		ret = write_setting(i, setting[i].saved);
+		restore_error = restore_error ?: ret;
+	}
+}
+
 /**
  * ptwalk_fail_prepare() - choose which page allocations fail once armed
  * @test: the case; skipped when the kernel cannot inject failures
  * @what: which allocations
  *
  * Needs the address space of ptwalk_mm_enter().  No allocation fails before
- * ptwalk_fail_arm().  ptwalk_fail_restore() brings the old settings back; a
- * case that ends before leaves settings that affect no task.
+ * ptwalk_fail_arm().  ptwalk_fail_restore() brings the old settings back, or
+ * the end of the case.
  */
 void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what)
 {
@@ -71,6 +85,8 @@ void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what)
 	if (ret)
 		kunit_skip(test, "cannot read %s (%d): is debugfs mounted?",
 			   FAULT_DIR, ret);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_settings,
+							   NULL));
 	for (i = 0; i < ARRAY_SIZE(setting) && !ret; i++)
 		ret = write_setting(i, setting[i].value[what]);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "cannot write below %s", FAULT_DIR);
@@ -79,16 +95,11 @@ void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what)
 /**
  * ptwalk_fail_restore() - bring back the settings that were there before
  * @test: the case
- *
- * The filter is written last.
  */
 void ptwalk_fail_restore(struct kunit *test)
 {
-	int i, ret = 0;
-
-	for (i = ARRAY_SIZE(setting) - 1; i >= 0; i--)
-		ret = ret ?: write_setting(i, setting[i].saved);
-	KUNIT_EXPECT_EQ(test, ret, 0);
+	kunit_release_action(test, restore_settings, NULL);
+	KUNIT_EXPECT_EQ(test, restore_error, 0);
 }
 
 /**
