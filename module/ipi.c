@@ -5,9 +5,12 @@
  * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The
  * ipi tracepoints do not do: a call to one CPU shows a generic callback there.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
 #include <linux/kallsyms.h>
+#include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -32,6 +35,7 @@ static const struct {
 /* Calls made by @counted_task, one row of @hits for each function seen. */
 static smp_call_func_t funcs[MAX_FUNCS];
 static atomic_t *hits;
+static bool overflow;
 static struct task_struct *counted_task;
 static struct tracepoint *csd_tracepoint;
 
@@ -40,7 +44,7 @@ static atomic_t *hit(int func, int cpu)
 	return &hits[func * nr_cpu_ids + cpu];
 }
 
-/* The last row takes what does not fit; it is never expected to be used. */
+/* The last row takes what does not fit, see row_class(). */
 static int func_row(smp_call_func_t func)
 {
 	smp_call_func_t old;
@@ -53,6 +57,7 @@ static int func_row(smp_call_func_t func)
 		if (old == func)
 			return i;
 	}
+	WRITE_ONCE(overflow, true);
 	return i;
 }
 
@@ -90,12 +95,21 @@ enum ptwalk_ipi_class ptwalk_ipi_classify(smp_call_func_t func)
 	return PTWALK_IPI_OTHER;
 }
 
+/* What did not fit may be anything: of the class that no case puts up with. */
+static enum ptwalk_ipi_class row_class(int row)
+{
+	return row == MAX_FUNCS - 1 ? PTWALK_IPI_BROADCAST :
+				      ptwalk_ipi_classify(funcs[row]);
+}
+
 /**
  * ptwalk_ipi_start() - count from zero the CPUs that current interrupts
  */
 void ptwalk_ipi_start(void)
 {
 	WRITE_ONCE(counted_task, NULL);
+	overflow = false;
+	memset(funcs, 0, sizeof(funcs));
 	memset(hits, 0, MAX_FUNCS * nr_cpu_ids * sizeof(*hits));
 	WRITE_ONCE(counted_task, current);
 }
@@ -105,7 +119,9 @@ void ptwalk_ipi_start(void)
  */
 void ptwalk_ipi_stop(void)
 {
-	WRITE_ONCE(counted_task, NULL);
+	if (xchg(&counted_task, NULL) && overflow)
+		pr_err("more than %d functions were called: the others count as broadcasts\n",
+		       MAX_FUNCS - 1);
 }
 
 /**
@@ -122,7 +138,7 @@ unsigned int ptwalk_ipi_on(int cpu, enum ptwalk_ipi_class class)
 
 	for (i = 0; i < MAX_FUNCS; i++)
 		if (atomic_read(hit(i, cpu)) &&
-		    ptwalk_ipi_classify(funcs[i]) == class)
+		    row_class(i) == class)
 			n += atomic_read(hit(i, cpu));
 	return n;
 }
