@@ -8,8 +8,13 @@
 
 #if __has_include(<linux/lockless_walk.h>)
 #include <linux/lockless_walk.h>
+
+#define PTWALK_SERIES	1
 #else
 #include <linux/irqflags.h>
+
+/* A kernel without the series. */
+#define PTWALK_SERIES	0
 
 struct mm_struct;
 
