@@ -6,6 +6,8 @@
  * The module builds and loads with and without the patches it tests; cases
  * that measure what the patches change fail without them.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
@@ -14,7 +16,7 @@
 
 unsigned int ptwalk_duration_ms = 3000;
 module_param_named(duration_ms, ptwalk_duration_ms, uint, 0444);
-MODULE_PARM_DESC(duration_ms, "how long each race runs (ms)");
+MODULE_PARM_DESC(duration_ms, "how long each race runs (ms), at most 200 s, but for those of ptwalk_hash, which run in parts");
 
 unsigned int ptwalk_hold_ms = 2000;
 module_param_named(hold_ms, ptwalk_hold_ms, uint, 0444);
@@ -61,10 +63,22 @@ void ptwalk_case_exit(struct kunit *test)
 	ptwalk_case_init(test);
 }
 
+static int __init check_range(const char *name, unsigned int value,
+			      unsigned int least, unsigned int most)
+{
+	if (value >= least && value <= most)
+		return 0;
+	pr_err("%s=%u is out of range: %u to %u\n", name, value, least, most);
+	return -EINVAL;
+}
+
 static int __init ptwalk_init(void)
 {
-	int ret = ptwalk_ipi_init();
+	int ret;
 
+	ret = check_range("hold_ms", ptwalk_hold_ms, 100, 5000) ?:
+	      check_range("duration_ms", ptwalk_duration_ms, 1, 3600000) ?:
+	      ptwalk_ipi_init();
 	if (ret)
 		return ret;
 	ret = ptwalk_watch_init();

@@ -13,6 +13,7 @@
 #include <kunit/test.h>
 #include <linux/bits.h>
 #include <linux/jiffies.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mm_types.h>
 #include <linux/smp.h>
@@ -34,10 +35,18 @@ extern unsigned int ptwalk_duration_ms;
 extern unsigned int ptwalk_hold_ms;
 u32 ptwalk_seed(struct kunit *test);
 
-/* When a race that begins now is over. */
+/* KUnit ends a case after 300 s. */
+#define PTWALK_MAX_RACE_MS	200000u
+
+/**
+ * ptwalk_race_end() - when a race that begins now is over
+ *
+ * Return: a time in jiffies.
+ */
 static inline unsigned long ptwalk_race_end(void)
 {
-	return jiffies + msecs_to_jiffies(ptwalk_duration_ms);
+	return jiffies + msecs_to_jiffies(min(ptwalk_duration_ms,
+					      PTWALK_MAX_RACE_MS));
 }
 
 int ptwalk_case_init(struct kunit *test);

@@ -31,6 +31,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/string.h>
+#include <linux/time64.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
@@ -39,7 +40,7 @@
 
 static int nwalkers = -1;
 module_param(nwalkers, int, 0444);
-MODULE_PARM_DESC(nwalkers, "kthreads that walk, -1 for one to two CPUs");
+MODULE_PARM_DESC(nwalkers, "kthreads that walk, 128 at most, -1 for one to two CPUs");
 
 static char *modifiers = "all";
 module_param(modifiers, charp, 0444);
@@ -67,11 +68,11 @@ MODULE_PARM_DESC(onoff_interval, "time between taking a CPU offline and back (s)
 
 unsigned int torture_hold_us = 200;
 module_param_named(hold_us, torture_hold_us, uint, 0444);
-MODULE_PARM_DESC(hold_us, "how long a walker stays in a walk now and then, interrupts off (us)");
+MODULE_PARM_DESC(hold_us, "how long a walker stays in a walk now and then, interrupts off (us, at most 1 s)");
 
 unsigned int torture_stay_us = 20000;
 module_param_named(stay_us, torture_stay_us, uint, 0444);
-MODULE_PARM_DESC(stay_us, "how long a walker may stay in a table that is collapsed, interrupts off (us)");
+MODULE_PARM_DESC(stay_us, "how long a walker may stay in a table that is collapsed, interrupts off (us, at most 1 s)");
 
 static unsigned int seed;
 module_param(seed, uint, 0444);
@@ -511,10 +512,8 @@ static int end(struct torture *t, bool done)
 
 static unsigned int how_many_walkers(void)
 {
-	unsigned int nr = nwalkers < 0 ? max(num_online_cpus() / 2, 2) :
-					 nwalkers;
-
-	return clamp(nr, 1, TORTURE_MAX_WALKERS);
+	return nwalkers < 0 ? clamp(num_online_cpus() / 2, 2, TORTURE_MAX_WALKERS) :
+			      nwalkers;
 }
 
 static struct torture *new_torture(void)
@@ -671,7 +670,7 @@ static int __init parse_modifier(const char *name)
 	return 0;
 }
 
-static int __init torture_init(void)
+static int __init parse_modifiers(void)
 {
 	char *copy = kstrdup(modifiers, GFP_KERNEL), *rest = copy, *name;
 	int ret = 0;
@@ -681,7 +680,36 @@ static int __init torture_init(void)
 	while (!ret && (name = strsep(&rest, ",")))
 		ret = parse_modifier(name);
 	kfree(copy);
-	return ret ?: misc_register(&torture_device);
+	if (!ret && !modifier_mask) {
+		pr_err("modifiers=%s leaves nothing to do\n", modifiers);
+		return -EINVAL;
+	}
+	return ret;
+}
+
+/* Interrupts are off that long. */
+static int __init check_us(const char *name, unsigned int us)
+{
+	if (us <= USEC_PER_SEC)
+		return 0;
+	pr_err("%s=%u is out of range: 0 to %lu\n", name, us, USEC_PER_SEC);
+	return -EINVAL;
+}
+
+static int __init check_walkers(void)
+{
+	if (nwalkers == -1 || (nwalkers >= 1 && nwalkers <= TORTURE_MAX_WALKERS))
+		return 0;
+	pr_err("nwalkers=%d is out of range: 1 to %d, or -1\n", nwalkers,
+	       TORTURE_MAX_WALKERS);
+	return -EINVAL;
+}
+
+static int __init torture_init(void)
+{
+	return check_us("hold_us", torture_hold_us) ?:
+	       check_us("stay_us", torture_stay_us) ?: check_walkers() ?:
+	       parse_modifiers() ?: misc_register(&torture_device);
 }
 module_init(torture_init);
 
