@@ -8,17 +8,14 @@
  * tagged, so a page of an older generation than the one seen before the call
  * is a page that was not mapped any more.
  */
-#include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
-#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/prandom.h>
-#include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 
 #include "ptwalk.h"
@@ -29,19 +26,19 @@
 /**
  * struct race - what the walkers and the case share
  * @mm: the address space
+ * @walkers: the walkers...
+ * @crew: ...and their kthreads
  * @nr_pages: how many pages from PTWALK_BASE the walkers look up
  * @check: judges one page that was returned, 0 if it is the right one
  * @gen: current generation
- * @stop: walkers shall leave the address space alone
- * @idle: walkers that do so
  */
 struct race {
 	struct mm_struct *mm;
+	struct walker *walkers;
+	struct ptwalk_crew *crew;
 	unsigned int nr_pages;
 	int (*check)(struct page *page, unsigned long addr, u32 gen, int id);
 	u32 gen;
-	bool stop;
-	atomic_t idle;
 };
 
 /**
@@ -89,8 +86,9 @@ static void look_up_pinned(struct walker *w, unsigned long addr, u32 gen)
 	unpin_user_page(page);
 }
 
-static void look_up(struct walker *w)
+static void look_up(void *arg, unsigned int nr)
 {
+	struct walker *w = &((struct race *)arg)->walkers[nr];
 	u32 random = prandom_u32_state(&w->rnd);
 	unsigned long addr = PTWALK_BASE;
 	/* Pairs with the release in next_generation(). */
@@ -104,22 +102,6 @@ static void look_up(struct walker *w)
 	/* A collapse needs a moment without references. */
 	if (random % 64 == 0)
 		usleep_range(500, 1000);
-}
-
-static int walker_fn(void *arg)
-{
-	struct walker *w = arg;
-
-	kthread_use_mm(w->race->mm);
-	while (!READ_ONCE(w->race->stop) && !kthread_should_stop()) {
-		look_up(w);
-		cond_resched();
-	}
-	kthread_unuse_mm(w->race->mm);
-	atomic_inc(&w->race->idle);
-	while (!kthread_should_stop())
-		msleep(20);
-	return 0;
 }
 
 static u64 first_word(struct page *page)
@@ -158,36 +140,44 @@ static unsigned int nr_walkers(void)
 	return min(num_online_cpus() - 1, MAX_WALKERS);
 }
 
-static struct walker *start_walkers(struct kunit *test, struct race *race)
+static void start_walkers(struct kunit *test, struct race *race)
 {
 	struct walker *w;
 	u32 seed = ptwalk_seed(test);
+	struct cpumask cpus;
 	unsigned int i;
 
 	w = kunit_kcalloc(test, nr_walkers(), sizeof(*w), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, w);
-	ptwalk_mm_share(test, race->mm);
+	cpumask_clear(&cpus);
 	for (i = 0; i < nr_walkers(); i++) {
 		w[i].race = race;
 		w[i].id = i + 1;
 		prandom_seed_state(&w[i].rnd, seed + i);
-		ptwalk_kthread(test, walker_fn, &w[i], ptwalk_nth_cpu(i + 1));
+		cpumask_set_cpu(ptwalk_nth_cpu(i + 1), &cpus);
 	}
-	return w;
+	race->walkers = w;
+	race->crew = ptwalk_crew(test, race->mm, &cpus, look_up, race);
 }
 
-static void stop_walkers(struct race *race)
+/* Until there was a round, and a page was found. */
+static bool is_on(struct race *race, unsigned long end, unsigned int rounds)
 {
-	WRITE_ONCE(race->stop, true);
-	while (atomic_read(&race->idle) < nr_walkers())
-		msleep(20);
-}
-
-static void judge(struct kunit *test, struct walker *w, unsigned int rounds)
-{
-	unsigned long fast = 0, pinned = 0, missed = 0, wrong = 0;
+	bool found = false;
 	unsigned int i;
 
+	for (i = 0; i < nr_walkers(); i++)
+		found |= READ_ONCE(race->walkers[i].fast);
+	return ptwalk_race_is_on(end, rounds && found);
+}
+
+static void judge(struct kunit *test, struct race *race, unsigned int rounds)
+{
+	unsigned long fast = 0, pinned = 0, missed = 0, wrong = 0;
+	struct walker *w = race->walkers;
+	unsigned int i;
+
+	ptwalk_crew_stop(race->crew);
 	for (i = 0; i < nr_walkers(); i++) {
 		fast += w[i].fast;
 		pinned += w[i].pinned;
@@ -231,13 +221,12 @@ static void gup_versus_collapse_and_split(struct kunit *test)
 {
 	struct race *race = new_race(test);
 	unsigned int rounds = 0;
-	struct walker *w;
 	unsigned long end;
 
 	race->check = check_store;
 	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, race->gen);
-	w = start_walkers(test, race);
-	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
+	start_walkers(test, race);
+	for (end = ptwalk_race_end(); is_on(race, end, rounds); cond_resched()) {
 		if (!do_madvise(race->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				MADV_COLLAPSE))
 			rounds++;
@@ -245,8 +234,7 @@ static void gup_versus_collapse_and_split(struct kunit *test)
 		ptwalk_zap(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE,
 			   PAGE_SIZE);
 	}
-	stop_walkers(race);
-	judge(test, w, rounds);
+	judge(test, race, rounds);
 }
 
 /* Broken: a device reads or writes memory that the process gave back. */
@@ -255,18 +243,16 @@ static void gup_versus_zap(struct kunit *test)
 	struct race *race = new_race(test);
 	unsigned long len = NR_PAGES * PAGE_SIZE;
 	unsigned int rounds = 0;
-	struct walker *w;
 	unsigned long end;
 
-	w = start_walkers(test, race);
-	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
+	start_walkers(test, race);
+	for (end = ptwalk_race_end(); is_on(race, end, rounds); cond_resched()) {
 		ptwalk_fill(test, PTWALK_BASE, len, race->gen);
 		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, len));
 		next_generation(race);
 		rounds++;
 	}
-	stop_walkers(race);
-	judge(test, w, rounds);
+	judge(test, race, rounds);
 }
 
 static void remap_until(struct kunit *test, struct race *race,
@@ -274,7 +260,7 @@ static void remap_until(struct kunit *test, struct race *race,
 {
 	unsigned long end;
 
-	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
+	for (end = ptwalk_race_end(); is_on(race, end, *rounds); cond_resched()) {
 		ptwalk_fill(test, PTWALK_BASE, NR_PAGES * PAGE_SIZE,
 			    race->gen);
 		ptwalk_fail_arm();
@@ -290,11 +276,10 @@ static void gup_versus_munmap(struct kunit *test)
 {
 	struct race *race = new_race(test);
 	unsigned int rounds = 0;
-	struct walker *w = start_walkers(test, race);
 
+	start_walkers(test, race);
 	remap_until(test, race, &rounds);
-	stop_walkers(race);
-	judge(test, w, rounds);
+	judge(test, race, rounds);
 }
 
 /* Broken: the same, only when the machine is short of memory. */
@@ -302,14 +287,12 @@ static void gup_versus_munmap_fallback(struct kunit *test)
 {
 	struct race *race = new_race(test);
 	unsigned int rounds = 0;
-	struct walker *w;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
-	w = start_walkers(test, race);
+	start_walkers(test, race);
 	remap_until(test, race, &rounds);
-	stop_walkers(race);
 	ptwalk_fail_restore(test);
-	judge(test, w, rounds);
+	judge(test, race, rounds);
 }
 
 static void watch_small_pages(struct kunit *test)
@@ -349,12 +332,11 @@ static void gup_leaves_no_reference(struct kunit *test)
 {
 	struct race *race = new_race(test);
 	unsigned int rounds = 0, kept = 0;
-	struct walker *w;
 	unsigned long end;
 
 	race->nr_pages = HPAGE_PMD_NR;
-	w = start_walkers(test, race);
-	for (end = ptwalk_race_end(); time_before(jiffies, end); cond_resched()) {
+	start_walkers(test, race);
+	for (end = ptwalk_race_end(); is_on(race, end, rounds); cond_resched()) {
 		int freed = collapse_round(test, race);
 
 		if (freed < 0)
@@ -362,9 +344,8 @@ static void gup_leaves_no_reference(struct kunit *test)
 		rounds++;
 		kept += HPAGE_PMD_NR - freed;
 	}
-	stop_walkers(race);
 	KUNIT_EXPECT_EQ(test, kept, 0);
-	judge(test, w, rounds);
+	judge(test, race, rounds);
 }
 
 static struct kunit_case ptwalk_gup_cases[] = {

@@ -463,8 +463,6 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
 	unsigned long end = ptwalk_race_end();
-	/* On a busy host one flip may take seconds. */
-	unsigned long deadline = end + 60 * HZ;
 	unsigned int flips = 0, locked = 0;
 	struct ptwalk_crew *crew;
 	struct completion *series;
@@ -477,8 +475,7 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 	file = huge_file(test);
 	series = ptwalk_count(test, "hash_fault_detached");
 	crew = ptwalk_crew(test, mm, cpu_online_mask, read_some_pages, NULL);
-	for (; time_before(jiffies, end) ||
-	       (!flips && time_before(jiffies, deadline)); cond_resched()) {
+	for (; ptwalk_race_is_on(end, flips); cond_resched()) {
 		flips += flip(test, mm, file, &busy);
 		locked += busy;
 	}

@@ -49,6 +49,22 @@ static inline unsigned long ptwalk_race_end(void)
 					      PTWALK_MAX_RACE_MS));
 }
 
+/**
+ * ptwalk_race_is_on() - whether a race goes on
+ * @end: from ptwalk_race_end()
+ * @met: whether what it is for has happened
+ *
+ * On a busy host one round may take seconds: it goes on for another minute
+ * rather than prove nothing.
+ *
+ * Return: true until @end and, if not @met, until a minute later.
+ */
+static inline bool ptwalk_race_is_on(unsigned long end, bool met)
+{
+	return time_before(jiffies, end) ||
+	       (!met && time_before(jiffies, end + 60 * HZ));
+}
+
 int ptwalk_case_init(struct kunit *test);
 void ptwalk_case_exit(struct kunit *test);
 

@@ -673,7 +673,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 {
 	unsigned long len = NR_TABLES * PMD_SIZE, collapses = 0, rounds = 0;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
-	unsigned long end, deadline, before = mm_pgtables_bytes(mm);
+	unsigned long end, before = mm_pgtables_bytes(mm);
 	struct ptwalk_crew *crew;
 	struct cpumask two;
 	int ret = 0;
@@ -688,11 +688,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	cpumask_set_cpu(ptwalk_other_cpu(), &two);
 	crew = ptwalk_crew(test, mm, &two, collapse_all, &collapses);
 	end = ptwalk_race_end();
-	/* On a busy host one collapse may take seconds. */
-	deadline = end + 60 * HZ;
-	for (; !ret && (time_before(jiffies, end) ||
-			(!READ_ONCE(collapses) && time_before(jiffies, deadline)));
-	     rounds++) {
+	for (; !ret && ptwalk_race_is_on(end, READ_ONCE(collapses)); rounds++) {
 		ret = map_small();
 		ret = ret ?: ptwalk_zap(PTWALK_BASE, len);
 		cond_resched();
