@@ -85,7 +85,7 @@ static void gup_fast_cost(struct kunit *test)
 	fill_pages(test);
 	if (!get_cycles())
 		kunit_skip(test, "no cycle counter");
-	gup(1, pages);
+	KUNIT_ASSERT_EQ(test, 1, gup(1, pages));
 	put_page(pages[0]);
 	measure_gup(test, pages, 1, 512);
 	measure_gup(test, pages, 8, 256);
@@ -120,6 +120,8 @@ static void walk_restores_interrupts(struct kunit *test)
 #define NR_WALKERS	4
 /* Longer than an operation takes that does not wait, by far. */
 #define SHORT_MS	300
+/* The most that SHORT_MS becomes where the case comes too late. */
+#define MAX_SHORT_MS	(8 * SHORT_MS)
 #define LONG_MS		ptwalk_hold_ms
 #define SYNC_MS		300
 #define MAX_SYNC_NS	(10ULL * NSEC_PER_SEC)
@@ -257,6 +259,59 @@ static void go_to_phase(struct walker *w, int phase)
 		cpu_relax();
 }
 
+/* Twice as long for walkers, if a busy host lets the case come too late. */
+static unsigned int longer(struct kunit *test, unsigned int ms)
+{
+	KUNIT_ASSERT_LT_MSG(test, ms, MAX_SHORT_MS,
+			    "walkers leave before the case goes on: a busy host?");
+	return 2 * ms;
+}
+
+/* A walker that is in @phase, and leaves it by itself soon, but not yet. */
+static struct walker *hold_in_phase(struct kunit *test, struct mm_struct *mm,
+				    struct mm_struct *inner, int phase)
+{
+	unsigned int ms = SHORT_MS;
+	struct walker *w;
+
+	for (;;) {
+		w = hold(test, mm, inner, ptwalk_other_cpu(), ms);
+		go_to_phase(w, phase);
+		if (READ_ONCE(w->phase) == phase)
+			return w;
+		release(w);
+		ms = longer(test, ms);
+	}
+}
+
+static bool all_are_inside(struct walker *w[])
+{
+	int i;
+
+	for (i = 0; i < NR_WALKERS; i++)
+		if (READ_ONCE(w[i]->phase) == 4)
+			return false;
+	return true;
+}
+
+/* As many as there can be, of which every other one stays twice as long. */
+static void hold_all(struct kunit *test, struct mm_struct *mm, struct walker *w[])
+{
+	unsigned int ms = SHORT_MS;
+	int i;
+
+	for (;;) {
+		for (i = 0; i < NR_WALKERS; i++)
+			w[i] = hold(test, mm, NULL, ptwalk_nth_cpu(i + 1),
+				    ms * (i % 2 ? 1 : 2));
+		if (all_are_inside(w))
+			return;
+		for (i = 0; i < NR_WALKERS; i++)
+			release(w[i]);
+		ms = longer(test, ms);
+	}
+}
+
 /* Broken: a walk is never waited for, or stays for ever and is. */
 static void walk_is_published_until_its_end(struct kunit *test)
 {
@@ -349,7 +404,7 @@ static void sync_spares_other_mm(struct kunit *test)
 static void sync_waits_for_walker(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
-	struct walker *w = hold(test, mm, NULL, ptwalk_other_cpu(), SHORT_MS);
+	struct walker *w = hold_in_phase(test, mm, NULL, 1);
 	unsigned int waited = lockless_walk_sync(mm);
 
 	KUNIT_EXPECT_FALSE_MSG(test, release(w), "a walker was still inside");
@@ -366,9 +421,7 @@ static void sync_waits_for_all_walkers(struct kunit *test)
 	int i;
 
 	/* The first of those it looks at stays longest, and shortest. */
-	for (i = 0; i < NR_WALKERS; i++)
-		w[i] = hold(test, mm, NULL, ptwalk_nth_cpu(i + 1),
-			    SHORT_MS * (i % 2 ? 1 : 2));
+	hold_all(test, mm, w);
 	waited = lockless_walk_sync(mm);
 	for (i = 0; i < NR_WALKERS; i++)
 		KUNIT_EXPECT_FALSE_MSG(test, release(w[i]),
@@ -381,16 +434,18 @@ static void sync_waits_for_all_walkers(struct kunit *test)
 static void sync_interrupts_nobody(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
-	int i, class, calls = 0;
+	struct walker *w[NR_WALKERS];
+	int class, calls = 0;
+	unsigned int waited;
 
-	for (i = 0; i < NR_WALKERS; i++)
-		hold(test, mm, NULL, ptwalk_nth_cpu(i + 1), SHORT_MS);
+	hold_all(test, mm, w);
 	ptwalk_ipi_start();
-	lockless_walk_sync(mm);
+	waited = lockless_walk_sync(mm);
 	ptwalk_ipi_stop();
 	for (class = 0; class < PTWALK_IPI_WAKEUP; class++)
 		calls += ptwalk_ipi_cpus(class);
 	KUNIT_EXPECT_EQ(test, calls, 0);
+	KUNIT_EXPECT_GE(test, waited, 1);
 	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 0);
 }
 
@@ -399,6 +454,7 @@ static void sync_interrupts_nobody(struct kunit *test)
 /**
  * struct stepper - one kthread that walks twice, without a pause between
  * @mm: what it walks
+ * @ms: how long it stays in the first walk
  * @release: leave the second walk
  * @over: number of walks that are over
  * @inside: in the first walk
@@ -406,6 +462,7 @@ static void sync_interrupts_nobody(struct kunit *test)
  */
 struct stepper {
 	struct mm_struct *mm;
+	unsigned int ms;
 	bool release;
 	int over;
 	struct completion inside;
@@ -430,7 +487,7 @@ static int stepper_fn(void *arg)
 	local_irq_save(outer);
 	lockless_walk_begin(s->mm, &flags);
 	complete(&s->inside);
-	spin_until(&never, SHORT_MS);
+	spin_until(&never, s->ms);
 	WRITE_ONCE(s->over, 1);
 	lockless_walk_end(s->mm, flags);
 	lockless_walk_begin(s->mm, &flags);
@@ -444,22 +501,45 @@ static int stepper_fn(void *arg)
 	return 0;
 }
 
+static int release_stepper(struct stepper *s)
+{
+	int over = READ_ONCE(s->over);
+
+	WRITE_ONCE(s->release, true);
+	wait_for_completion(&s->left);
+	return over;
+}
+
+/* One that is in its first walk. */
+static struct stepper *start_stepper(struct kunit *test, struct mm_struct *mm)
+{
+	unsigned int ms = SHORT_MS;
+	struct stepper *s;
+
+	for (;;) {
+		s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, s);
+		s->mm = mm;
+		s->ms = ms;
+		init_completion(&s->inside);
+		init_completion(&s->left);
+		ptwalk_kthread(test, stepper_fn, s, ptwalk_other_cpu());
+		wait_for_completion(&s->inside);
+		if (!READ_ONCE(s->over))
+			return s;
+		release_stepper(s);
+		ms = longer(test, ms);
+	}
+}
+
 /* Broken: unsharing a table stalls for as long as a CPU does GUP-fast. */
 static void sync_does_not_wait_for_later_walk(struct kunit *test)
 {
-	struct stepper *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct stepper *s = start_stepper(test, enter(test));
 	int over;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
-	s->mm = enter(test);
-	init_completion(&s->inside);
-	init_completion(&s->left);
-	ptwalk_kthread(test, stepper_fn, s, ptwalk_other_cpu());
-	wait_for_completion(&s->inside);
 	lockless_walk_sync(s->mm);
-	over = READ_ONCE(s->over);
-	WRITE_ONCE(s->release, true);
-	wait_for_completion(&s->left);
+	over = release_stepper(s);
 	KUNIT_EXPECT_GE_MSG(test, over, 1, "the first walk was not over");
 	KUNIT_EXPECT_LE_MSG(test, over, 1, "waited for the second walk, too");
 }
@@ -535,7 +615,7 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 	while (atomic_read(&s->running) < NR_WALKERS)
 		msleep(20);
 	end = jiffies + msecs_to_jiffies(SYNC_MS);
-	for (; time_before(jiffies, end); syncs++) {
+	for (; ptwalk_race_is_on(end, waited || !use_gup); syncs++) {
 		start = ktime_get_ns();
 		waited += lockless_walk_sync(s->mm);
 		took = ktime_get_ns() - start;
@@ -620,8 +700,7 @@ static void sync_waits_for_outer_walk(struct kunit *test)
 	int phase;
 
 	/* Begun within the inner walk, which ends long before the outer one. */
-	w = hold(test, mm, inner, ptwalk_other_cpu(), SHORT_MS);
-	go_to_phase(w, 2);
+	w = hold_in_phase(test, mm, inner, 2);
 	lockless_walk_sync(mm);
 	phase = READ_ONCE(w->phase);
 	release(w);
@@ -636,8 +715,7 @@ static void sync_waits_for_inner_walk(struct kunit *test)
 	int cpu = ptwalk_other_cpu(), phase;
 	struct walker *w;
 
-	w = hold(test, mm, inner, cpu, SHORT_MS);
-	go_to_phase(w, 2);
+	w = hold_in_phase(test, mm, inner, 2);
 	cpumask_set_cpu(cpu, mm_cpumask(inner));
 	lockless_walk_sync(inner);
 	cpumask_clear_cpu(cpu, mm_cpumask(inner));
@@ -695,7 +773,7 @@ static void sync_is_traced(struct kunit *test)
 	traced.mm = mm;
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "lockless_walk_sync",
 					     sync_traced, NULL));
-	hold(test, mm, NULL, ptwalk_other_cpu(), SHORT_MS);
+	hold_in_phase(test, mm, NULL, 1);
 	lockless_walk_sync(mm);
 	KUNIT_EXPECT_EQ(test, traced.calls, 1);
 	KUNIT_EXPECT_EQ(test, traced.waited, 1);
