@@ -121,3 +121,17 @@ void ptwalk_fail_disarm(void)
 	current->make_it_fail = 0;
 #endif
 }
+
+/**
+ * ptwalk_expect_singles() - expect that tables were freed without a batch
+ * @test: the case
+ * @before: what ptwalk_vm_event() said of "pgtable_free_single" before; negative
+ *	if this kernel does not count them
+ * @nr: how many tables at least
+ */
+void ptwalk_expect_singles(struct kunit *test, long before, long nr)
+{
+	if (before >= 0)
+		KUNIT_EXPECT_GE_MSG(test, ptwalk_vm_event("pgtable_free_single") - before,
+				    nr, "a batch page was had");
+}

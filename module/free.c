@@ -262,10 +262,17 @@ static void fallback_returns_memory(struct kunit *test)
 	ptwalk_expect_tables(test, before);
 }
 
+/* Tables that were freed one by one since boot, or -1 if nobody counts them. */
+static long singles_freed(void)
+{
+	return ptwalk_vm_event("pgtable_free_single");
+}
+
 /* Broken: as fallback_broadcasts_nothing, seen through munmap() itself. */
 static void munmap_fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
+	long singles = singles_freed();
 	int ret;
 
 	fill_tables(test);
@@ -278,6 +285,7 @@ static void munmap_fallback_broadcasts_nothing(struct kunit *test)
 	ptwalk_ipi_stop();
 	ptwalk_fail_restore(test);
 	KUNIT_EXPECT_EQ(test, 0, ret);
+	ptwalk_expect_singles(test, singles, NR_TABLES);
 	ptwalk_measure(test, "munmap_fallback", NR_TABLES);
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, "measured only: " NO_FALLBACK);
@@ -298,6 +306,7 @@ static void fill_upper(struct kunit *test)
 static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
+	long singles = singles_freed();
 	int ret;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
@@ -311,6 +320,7 @@ static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 	ptwalk_ipi_stop();
 	ptwalk_fail_restore(test);
 	KUNIT_EXPECT_EQ(test, 0, ret);
+	ptwalk_expect_singles(test, singles, 2 * NR_UPPER);
 	kunit_info(test, "broadcast=%u for %d tables of each level\n",
 		   ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST), NR_UPPER);
 	if (!FALLBACK_BY_RCU)
@@ -336,6 +346,7 @@ static struct ptwalk_hold *munmap_under_walker(struct kunit *test,
 /* Broken: GUP-fast reads PMD entries out of someone else's data. */
 static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 {
+	long singles = singles_freed();
 	struct ptwalk_hold *hold;
 	struct ptwalk_full_page full;
 
@@ -349,12 +360,13 @@ static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 	ptwalk_fail_disarm();
 	ptwalk_fail_restore(test);
 	ptwalk_expect_outlived(test, hold);
+	ptwalk_expect_singles(test, singles, 2 * full.nr);
 }
 
 /* Broken: munmap under memory pressure loses tables of the upper levels. */
 static void munmap_upper_fallback_returns_memory(struct kunit *test)
 {
-	long before = ptwalk_tables();
+	long before = ptwalk_tables(), singles = singles_freed();
 	int round;
 
 	ptwalk_mm_enter(test);
@@ -367,6 +379,7 @@ static void munmap_upper_fallback_returns_memory(struct kunit *test)
 	}
 	ptwalk_fail_restore(test);
 	ptwalk_mm_leave(test);
+	ptwalk_expect_singles(test, singles, 2 * NR_ROUNDS * NR_UPPER);
 	ptwalk_expect_tables(test, before);
 }
 

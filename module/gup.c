@@ -286,6 +286,7 @@ static void gup_versus_munmap(struct kunit *test)
 static void gup_versus_munmap_fallback(struct kunit *test)
 {
 	struct race *race = new_race(test);
+	long singles = ptwalk_vm_event("pgtable_free_single");
 	unsigned int rounds = 0;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
@@ -293,6 +294,7 @@ static void gup_versus_munmap_fallback(struct kunit *test)
 	remap_until(test, race, &rounds);
 	ptwalk_fail_restore(test);
 	judge(test, race, rounds);
+	ptwalk_expect_singles(test, singles, rounds);
 }
 
 static void watch_small_pages(struct kunit *test)

@@ -834,19 +834,34 @@ static void await_walkers(struct walker *w[])
 		cpu_relax();
 }
 
-/* Share, leave, let the last owner put other pages into the table. */
-static void race_round(struct kunit *test, struct ptwalk_process *p,
+/*
+ * Share, leave, let the last owner put other pages into the table.  Returns
+ * whether a walker that dawdles was in the table when it was left.
+ */
+static bool race_round(struct kunit *test, struct ptwalk_process *p,
 		       struct walker *w[], u32 random)
 {
+	bool inside;
+
 	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_map));
 	share(test, p);
 	await_walkers(w);
+	inside = READ_ONCE(w[2]->inside);
 	left_out_arm();
 	KUNIT_ASSERT_EQ(test, 0, leave_somehow(random));
 	left_out_disarm();
 	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_reuse));
 	unmap(test);
 	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_unmap));
+	return inside;
+}
+
+/* What race() expects of each walker. */
+static bool has_met(struct walker *w[], unsigned int inside)
+{
+	return READ_ONCE(w[0]->seen) + READ_ONCE(w[0]->other) &&
+	       READ_ONCE(w[1]->seen) &&
+	       (w[2]->preempted ? inside : READ_ONCE(w[2]->seen));
 }
 
 static void race(struct kunit *test, struct setup *s, bool preempted)
@@ -855,7 +870,7 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	u32 seed = ptwalk_seed(test);
 	struct walker *w[3];
 	struct rnd_state rnd;
-	unsigned int rounds = 0;
+	unsigned int rounds = 0, inside = 0;
 	unsigned long end;
 	int i;
 
@@ -869,16 +884,19 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	w[1] = start_walker(test, s->mm, ptwalk_nth_cpu(1), seed, false);
 	w[2] = start_walker(test, s->mm, ptwalk_other_cpu(), seed, preempted);
 	end = ptwalk_race_end();
-	for (; time_before(jiffies, end); rounds++)
-		race_round(test, p, w, prandom_u32_state(&rnd));
+	for (; ptwalk_race_is_on(end, has_met(w, inside)); rounds++)
+		inside += race_round(test, p, w, prandom_u32_state(&rnd));
 	for (i = 0; i < ARRAY_SIZE(w); i++)
 		stop_walker(w[i]);
 	for (i = 0; i < ARRAY_SIZE(w); i++)
 		kunit_info(test, "walker=%d rounds=%u shared=%lu other=%lu missed=%lu\n",
 			   i, rounds, w[i]->seen, w[i]->other, w[i]->missed);
+	if (preempted)
+		kunit_info(test, "left with a walker inside: %u\n", inside);
 	KUNIT_EXPECT_GT(test, rounds, 0);
 	KUNIT_EXPECT_GT(test, w[0]->seen + w[0]->other, 0);
 	KUNIT_EXPECT_GT(test, w[1]->seen, 0);
+	KUNIT_EXPECT_GT(test, preempted ? inside : w[2]->seen, 0);
 	KUNIT_EXPECT_EQ(test, w[1]->other + w[2]->other, 0);
 }
 
