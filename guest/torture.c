@@ -249,6 +249,8 @@ static void *counter_fn(void *arg)
 	unsigned int id = (uintptr_t)arg, turn = id, i, page;
 	uint64_t *words = calloc(r->nr_pages, sizeof(*words));
 
+	if (!words)
+		die(errno, "calloc", "free some memory");
 	for (; !stopped(); turn++) {
 		for (i = turn % nr_threads; i < r->nr_pages && !ctl->pause &&
 		     !stopped(); i += nr_threads) {
@@ -614,7 +616,9 @@ static void *storer_fn(void *arg)
 	struct { uint64_t value; uint32_t when; } *stores = calloc(r->nr_pages, sizeof(*stores)), *s;
 	volatile uint64_t *word;
 
-	while (stores && !stopped()) {
+	if (!stores)
+		die(errno, "calloc", "free some memory");
+	while (!stopped()) {
 		if (!(ctl->focus & 1u << TORTURE_RECLAIM) || !may_store()) {
 			usleep(1000);
 			continue;

@@ -5,6 +5,7 @@
  * where the hypervisor offers nested HV (pseries).
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +81,7 @@ void arch_choose_cpus(cpu_set_t *cpus)
 	}
 }
 
-/* Radix, or the hashed page table, which only a bare-metal KVM has */
+/* Radix, or the hashed page table, which only a bare-metal KVM has (or EINVAL) */
 int arch_switch_tables(int vm, bool other)
 {
 	struct kvm_ppc_mmuv3_cfg radix = {
@@ -88,7 +89,11 @@ int arch_switch_tables(int vm, bool other)
 		.process_table = PATB_GR,
 	}, hpt = { 0 };
 
-	return ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, other ? &hpt : &radix);
+	if (!ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, other ? &hpt : &radix))
+		return 0;
+	if (other && errno == EINVAL)
+		errno = EOPNOTSUPP;
+	return -1;
 }
 
 int arch_init_vm(int vm)
