@@ -55,12 +55,16 @@ void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool over(void);
 
 /**
- * now() - seconds of a clock that is never set
+ * now() - read a clock that is never set
+ *
+ * Return: seconds.
  */
 double now(void);
 
 /**
  * case_seconds() - how long a case shall run
+ *
+ * Return: seconds.
  */
 double case_seconds(void);
 

@@ -53,13 +53,29 @@ struct guest_mismatch {
 	uint32_t found, expected;
 };
 
-/* What a vCPU stores in its word of @page in @pass */
+/**
+ * guest_tag() - what a vCPU stores in its word of a page
+ * @page: number of the page, from 0
+ * @pass: number of the pass, from 1; 0 for what is there before
+ *
+ * Return: the tag.
+ */
 static inline uint32_t guest_tag(size_t page, unsigned int pass)
 {
 	return (uint32_t)((page + 1) << TAG_SHIFT) + pass;
 }
 
-/* Like the ioctl: 0, or -1 with errno */
+/**
+ * guest_set_slot() - make memory of ours memory of the guest
+ * @vm: file descriptor of the VM
+ * @slot: number of the slot
+ * @flags: KVM_MEM_LOG_DIRTY_PAGES, or 0
+ * @gpa: its physical address in the guest
+ * @memory: its address here
+ * @size: in bytes
+ *
+ * Return: 0, or -1 with errno.
+ */
 static inline int guest_set_slot(int vm, int slot, unsigned int flags, unsigned long gpa,
 				 void *memory, size_t size)
 {
@@ -74,7 +90,9 @@ static inline int guest_set_slot(int vm, int slot, unsigned int flags, unsigned 
 extern const char guest_code[], guest_code_end[];
 
 /**
- * arch_vm_type() - argument of KVM_CREATE_VM
+ * arch_vm_type() - the kind of VM
+ *
+ * Return: argument of KVM_CREATE_VM.
  */
 unsigned long arch_vm_type(void);
 
@@ -122,6 +140,8 @@ int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop);
  * arch_guest_exit() - why KVM_RUN returned
  * @vcpu: the one that ran
  * @mismatch: filled for GUEST_MISMATCH
+ *
+ * Return: the reason.
  */
 enum guest_exit arch_guest_exit(struct vcpu *vcpu, struct guest_mismatch *mismatch);
 

@@ -125,7 +125,14 @@ struct torture_ctl {
 	__u64 fails[TORTURE_NR_FAILS];
 };
 
-/* First word of each page. */
+/**
+ * torture_tag() - first word of a page
+ * @region: where the page is
+ * @page: its number there, from 0
+ * @gen: its generation
+ *
+ * Return: a word that names these three, never 0.
+ */
 static inline __u64 torture_tag(const struct torture_region *region,
 				__u32 page, __u32 gen)
 {
