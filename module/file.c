@@ -20,6 +20,7 @@
 /* Below PTWALK_BASE, and in no page table that a case looks at. */
 #define BOUNCE		(PTWALK_BASE / 4)
 #define VMSTAT_SIZE	SZ_16K
+#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 
 /* For files that take user memory only, as those of debugfs. */
 static ssize_t transfer_user(struct file *file, char *buf, size_t len,
@@ -149,6 +150,39 @@ long ptwalk_vm_event(const char *name)
 			value = number(line + len + 1);
 	kfree(text);
 	return value;
+}
+
+static char saved_pool[24];
+
+/**
+ * ptwalk_pool_grow() - let there be more hugetlb pages
+ * @pages: how many more
+ *
+ * Where they cannot be had, nothing happens.
+ */
+void ptwalk_pool_grow(unsigned int pages)
+{
+	char pool[24];
+	long before;
+
+	if (ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool)))
+		saved_pool[0] = '\0';
+	before = number(saved_pool);
+	if (before < 0)
+		return;
+	snprintf(pool, sizeof(pool), "%ld", before + pages);
+	ptwalk_file_write(NR_HUGEPAGES, pool);
+}
+
+/**
+ * ptwalk_pool_restore() - undo the last ptwalk_pool_grow()
+ * @unused: of a function that the end of a case calls
+ */
+void ptwalk_pool_restore(void *unused)
+{
+	if (saved_pool[0])
+		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
+	saved_pool[0] = '\0';
 }
 
 static void fput_action(void *file)

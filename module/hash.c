@@ -365,32 +365,17 @@ static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 
 #ifdef CONFIG_HUGETLB_PAGE
 
-#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 /* An emulator may leave a CPU alone for a while with the entry locked. */
 #define BUSY_MS		3000
-
-static char saved_pool[24];
-
-static void restore_pool(void *unused)
-{
-	if (saved_pool[0])
-		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
-}
 
 /* A hugetlb file with one page in it. */
 static struct file *huge_file(struct kunit *test)
 {
 	struct vfsmount *mnt = ptwalk_mount(test, "hugetlbfs");
-	char pool[24];
 
-	saved_pool[0] = '\0';
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_pool,
+	ptwalk_pool_grow(2);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, ptwalk_pool_restore,
 							   NULL));
-	if (!ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool))) {
-		snprintf(pool, sizeof(pool), "%ld",
-			 simple_strtol(saved_pool, NULL, 10) + 2);
-		ptwalk_file_write(NR_HUGEPAGES, pool);
-	}
 	return ptwalk_huge_file(test, mnt);
 }
 

@@ -143,6 +143,8 @@ struct vfsmount;
 int ptwalk_file_read(const char *path, char *buf, size_t size);
 int ptwalk_file_write(const char *path, const char *text);
 long ptwalk_vm_event(const char *name);
+void ptwalk_pool_grow(unsigned int pages);
+void ptwalk_pool_restore(void *unused);
 struct file *ptwalk_own_file(struct kunit *test, struct file *file);
 struct vfsmount *ptwalk_mount(struct kunit *test, const char *type);
 struct file *ptwalk_huge_file(struct kunit *test, struct vfsmount *mnt);

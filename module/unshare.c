@@ -12,7 +12,6 @@
 #include <linux/hugetlb.h>
 #include <linux/jiffies.h>
 #include <linux/kallsyms.h>
-#include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -49,7 +48,6 @@
 #define MAX_WALK_US	30000
 
 #define KEY	"/sys/kernel/debug/x86/tlb_flush_ipis_walkers"
-#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 
 /* First words of the pages of both files. */
 #define TAG_SHARED	0x5a5a0000736861ULL
@@ -58,7 +56,6 @@
 /* ------------------------------------------------------- files, and memory */
 
 static struct vfsmount *huge_mnt;
-static char saved_pool[24];
 
 /**
  * ptwalk_unshare_suite_init() - mount a hugetlbfs and fill the pool
@@ -69,17 +66,11 @@ static char saved_pool[24];
 int ptwalk_unshare_suite_init(struct kunit_suite *suite)
 {
 	struct file_system_type *type = get_fs_type("hugetlbfs");
-	char pool[24];
-	long pages;
 
 	if (!type)
 		return 0;
 	huge_mnt = kern_mount(type);
-	if (ptwalk_file_read(NR_HUGEPAGES, saved_pool, sizeof(saved_pool)) ||
-	    kstrtol(saved_pool, 10, &pages))
-		return 0;
-	snprintf(pool, sizeof(pool), "%ld", pages + POOL);
-	ptwalk_file_write(NR_HUGEPAGES, pool);
+	ptwalk_pool_grow(POOL);
 	return 0;
 }
 
@@ -89,8 +80,7 @@ int ptwalk_unshare_suite_init(struct kunit_suite *suite)
  */
 void ptwalk_unshare_suite_exit(struct kunit_suite *suite)
 {
-	if (saved_pool[0])
-		ptwalk_file_write(NR_HUGEPAGES, saved_pool);
+	ptwalk_pool_restore(NULL);
 	if (!IS_ERR_OR_NULL(huge_mnt))
 		kern_unmount(huge_mnt);
 	huge_mnt = NULL;
