@@ -18,7 +18,9 @@ unsigned int ptwalk_duration_ms = 3000;
 module_param_named(duration_ms, ptwalk_duration_ms, uint, 0444);
 MODULE_PARM_DESC(duration_ms, "how long each race runs (ms), at most 200 s, but for those of ptwalk_hash, which run in parts");
 
-unsigned int ptwalk_hold_ms = 2000;
+/* With KASAN a collapse takes a second on an emulator. */
+unsigned int ptwalk_hold_ms = IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_KCSAN) ?
+			      5000 : 2000;
 module_param_named(hold_ms, ptwalk_hold_ms, uint, 0444);
 MODULE_PARM_DESC(hold_ms, "how long a walker stays in its window at most (ms)");
 
