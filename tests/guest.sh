@@ -51,6 +51,18 @@ test_guest_prints_nothing() { guest 5 '^ptwalk: silent: ' silent 120; judged sil
 
 test_guest_module_does_not_load() { guest 1 '^ptwalk: fail: ' badmodule 120; judged 'load'; }
 
+# refuses TEXT APPEND: a module that does not load, and says TEXT
+refuses() {
+	needs_guest
+	refused 1 '^ptwalk: fail: ' '.' env RUN_DIR="$T/run" TIMEOUT=120 APPEND="$2" "$top/scripts/boot"
+	grep -aF "$1" "$T/run/console.log" || fail "no word of '$1'"
+}
+
+test_guest_bad_module_parameter() {
+	refuses 'hold_ms=50 is out of range: 100 to 5000' 'ptwalk.filter=ptwalk_free.* ptwalk_kunit.hold_ms=50'
+	refuses 'modifiers=-all leaves nothing to do' 'ptwalk.run=torture ptwalk_torture.modifiers=-all'
+}
+
 test_guest_warns() { guest 1 '^ptwalk: fail: ' warn 120; judged 'WARNING: asked for'; }
 
 test_guest_reports_too_few_results() {
