@@ -672,7 +672,7 @@ static void print_end(void)
 		ok ? "ok" : "fail", tests, failed, skipped, complaints);
 }
 
-/* Some machines are booted with maxcpus=1: scripts/bench says why. */
+/* Some machines are booted with maxcpus=1: icount_append() of scripts/lib.sh says why. */
 static void start_cpus(void)
 {
 	char path[64];

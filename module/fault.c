@@ -123,15 +123,24 @@ void ptwalk_fail_disarm(void)
 }
 
 /**
+ * ptwalk_singles() - how many tables were freed without a batch
+ *
+ * Return: since boot; negative if this kernel does not count them.
+ */
+long ptwalk_singles(void)
+{
+	return ptwalk_vm_event("pgtable_free_single");
+}
+
+/**
  * ptwalk_expect_singles() - expect that tables were freed without a batch
  * @test: the case
- * @before: what ptwalk_vm_event() said of "pgtable_free_single" before; negative
- *	if this kernel does not count them
+ * @before: what ptwalk_singles() said before
  * @nr: how many tables at least
  */
 void ptwalk_expect_singles(struct kunit *test, long before, long nr)
 {
 	if (before >= 0)
-		KUNIT_EXPECT_GE_MSG(test, ptwalk_vm_event("pgtable_free_single") - before,
-				    nr, "a batch page was had");
+		KUNIT_EXPECT_GE_MSG(test, ptwalk_singles() - before, nr,
+				    "a batch page was had");
 }

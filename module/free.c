@@ -262,17 +262,11 @@ static void fallback_returns_memory(struct kunit *test)
 	ptwalk_expect_tables(test, before);
 }
 
-/* Tables that were freed one by one since boot, or -1 if nobody counts them. */
-static long singles_freed(void)
-{
-	return ptwalk_vm_event("pgtable_free_single");
-}
-
 /* Broken: as fallback_broadcasts_nothing, seen through munmap() itself. */
 static void munmap_fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
-	long singles = singles_freed();
+	long singles = ptwalk_singles();
 	int ret;
 
 	fill_tables(test);
@@ -306,7 +300,7 @@ static void fill_upper(struct kunit *test)
 static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
-	long singles = singles_freed();
+	long singles = ptwalk_singles();
 	int ret;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
@@ -346,7 +340,7 @@ static struct ptwalk_hold *munmap_under_walker(struct kunit *test,
 /* Broken: GUP-fast reads PMD entries out of someone else's data. */
 static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 {
-	long singles = singles_freed();
+	long singles = ptwalk_singles();
 	struct ptwalk_hold *hold;
 	struct ptwalk_full_page full;
 
@@ -366,7 +360,7 @@ static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 /* Broken: munmap under memory pressure loses tables of the upper levels. */
 static void munmap_upper_fallback_returns_memory(struct kunit *test)
 {
-	long before = ptwalk_tables(), singles = singles_freed();
+	long before = ptwalk_tables(), singles = ptwalk_singles();
 	int round;
 
 	ptwalk_mm_enter(test);

@@ -286,7 +286,7 @@ static void gup_versus_munmap(struct kunit *test)
 static void gup_versus_munmap_fallback(struct kunit *test)
 {
 	struct race *race = new_race(test);
-	long singles = ptwalk_vm_event("pgtable_free_single");
+	long singles = ptwalk_singles();
 	unsigned int rounds = 0;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);

@@ -160,6 +160,17 @@ choose_config() {
 	if [ -f "$top/scripts/configs/variants/$1.config" ]; then VARIANT=$1; else DEBUG=$1; fi
 }
 
+# icount_append MMU: what a kernel needs on its command line under QEMU's -icount
+icount_append() {
+	case $1 in
+	# "rep stosb" would count as an instruction for each byte, 4096 for a page.
+	x86) echo clearcpuid=erms ;;
+	# To write-protect its text the kernel lets all CPUs but one loop with
+	# interrupts off, which QEMU does not leave: the guest starts them later.
+	hash) echo maxcpus=1 ;;
+	esac
+}
+
 # patterns FILE: the regular expressions of a list with lines "PATTERN -- why"
 patterns() { sed -n '/^#/d; s/ -- .*//p' "$1"; }
 
