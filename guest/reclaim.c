@@ -75,9 +75,6 @@ static char *map_anon(char *addr, size_t len)
 
 static void *give_back(void *unused)
 {
-	unsigned long tries = 0;
-	double began = now();
-
 	while (!__atomic_load_n(&giver.stop, __ATOMIC_RELAXED)) {
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
 		/* ENOMEM says that a part is not mapped; the rest was given back. */
@@ -86,15 +83,8 @@ static void *give_back(void *unused)
 		else
 			giver.error = errno;
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
-		if (++tries % 64)
-			continue;
-		/*
-		 * As long as that took: others shall be sure of something, and a
-		 * fault end, which with KASAN takes so long to allocate its page
-		 * that its table is gone each time.
-		 */
-		usleep((now() - began) * 1e6);
-		began = now();
+		if (giver.rounds % 64 == 0)
+			usleep(1);	/* let others be sure of something */
 	}
 	return unused;
 }

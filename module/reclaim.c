@@ -9,6 +9,9 @@
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
@@ -24,6 +27,7 @@
 #include <linux/swapops.h>
 #include <linux/timex.h>
 #include <linux/uaccess.h>
+#include <linux/userfaultfd.h>
 
 #include "ptwalk.h"
 
@@ -323,42 +327,57 @@ static void emptied_file_table_is_freed(struct kunit *test)
 }
 
 /**
- * struct vanish - a fault whose table is taken away when it has its page
- * @ops: of the file that is mapped
- * @faults: how often ->fault() was called
- * @armed: whether the next one is to lose its table
- * @go: ->fault() has locked its page...
- * @gone: ...and the table it had found is gone
- * @lost: whether it was
+ * struct vanish - a table that is taken from who is about to use it
+ * @go: it was found...
+ * @gone: ...and taken
+ * @thefts: how often there was none then
  */
 static struct vanish {
-	const struct vm_operations_struct *ops;
-	unsigned int faults;
-	bool armed;
 	struct completion go, gone;
-	bool lost;
+	unsigned int thefts;
 } vanish;
-
-static vm_fault_t fault_and_wait(struct vm_fault *vmf)
-{
-	vm_fault_t ret = vanish.ops->fault(vmf);
-
-	vanish.faults++;
-	if (vanish.armed) {
-		vanish.armed = false;
-		complete(&vanish.go);
-		wait_for_completion_timeout(&vanish.gone, 10 * HZ);
-	}
-	return ret;
-}
 
 static void take_table(void *arg, unsigned int id)
 {
 	if (!try_wait_for_completion(&vanish.go))
 		return;
 	ptwalk_zap(PTWALK_BASE, PMD_SIZE);
-	vanish.lost = !has_table(PTWALK_BASE);
+	vanish.thefts += !has_table(PTWALK_BASE);
 	complete(&vanish.gone);
+}
+
+static struct ptwalk_crew *start_thief(struct kunit *test)
+{
+	vanish.thefts = 0;
+	init_completion(&vanish.go);
+	init_completion(&vanish.gone);
+	return ptwalk_crew(test, current->mm, cpumask_of(ptwalk_other_cpu()),
+			   take_table, NULL);
+}
+
+/**
+ * struct lost_fault - a fault whose table is taken when it has its page
+ * @ops: of the file that is mapped
+ * @faults: how often ->fault() was called
+ * @armed: whether the next one is to lose its table
+ */
+static struct lost_fault {
+	const struct vm_operations_struct *ops;
+	unsigned int faults;
+	bool armed;
+} lost_fault;
+
+static vm_fault_t fault_and_wait(struct vm_fault *vmf)
+{
+	vm_fault_t ret = lost_fault.ops->fault(vmf);
+
+	lost_fault.faults++;
+	if (lost_fault.armed) {
+		lost_fault.armed = false;
+		complete(&vanish.go);
+		wait_for_completion_timeout(&vanish.gone, 10 * HZ);
+	}
+	return ret;
 }
 
 /* Broken: reclaim waits, with a page locked, for one who waits for that lock. */
@@ -372,26 +391,149 @@ static void vanished_table_needs_another_fault(struct kunit *test)
 	needs_reclaim(test);
 	map_shmem(test, 2 * PMD_SIZE);
 	touch_tables(test, 2, 1);
-	vanish = (struct vanish){ .armed = true };
-	init_completion(&vanish.go);
-	init_completion(&vanish.gone);
 	mmap_write_lock(mm);
 	vma = find_vma(mm, PTWALK_BASE);
-	vanish.ops = vma->vm_ops;
+	lost_fault = (struct lost_fault){ .ops = vma->vm_ops, .armed = true };
 	ops = *vma->vm_ops;
 	ops.fault = fault_and_wait;
 	ops.map_pages = NULL;
 	vma->vm_ops = &ops;
 	mmap_write_unlock(mm);
-	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), take_table,
-			   NULL);
+	crew = start_thief(test);
 	ptwalk_fill(test, PTWALK_BASE + PAGE_SIZE, PAGE_SIZE, 1);
 	ptwalk_crew_stop(crew);
-	KUNIT_EXPECT_TRUE_MSG(test, vanish.lost, "the table stayed");
+	KUNIT_EXPECT_EQ_MSG(test, 1, vanish.thefts, "the table stayed");
 	/* Not by the first one, which had the page locked. */
-	KUNIT_EXPECT_EQ(test, 2, vanish.faults);
+	KUNIT_EXPECT_EQ(test, 2, lost_fault.faults);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, 2 * PAGE_SIZE, 1));
 }
+
+/* Who loses more of them than this would go on for ever. */
+#define MAX_PAGES	8
+
+/**
+ * struct slow_page - whose table is taken while he allocates a page
+ * @task: who
+ * @pages: how many he has allocated
+ */
+struct slow_page {
+	struct task_struct *task;
+	unsigned int pages;
+};
+
+/* The page of the process: tables and the like cannot be moved. */
+static void steal_on_alloc(void *data, struct page *page, unsigned int order,
+			   gfp_t gfp, int migratetype)
+{
+	struct slow_page *slow = data;
+	u64 end;
+
+	if (current != READ_ONCE(slow->task) || !(gfp & __GFP_MOVABLE))
+		return;
+	if (++slow->pages > MAX_PAGES)
+		return;
+	complete(&vanish.go);
+	end = ktime_get_mono_fast_ns() + 5 * NSEC_PER_SEC;
+	while (!try_wait_for_completion(&vanish.gone) &&
+	       ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+}
+
+/* @use fills in the page at PTWALK_BASE, for which there is no table. */
+static void expect_one_page(struct kunit *test,
+			    void (*use)(struct kunit *test, void *arg), void *arg)
+{
+	struct slow_page *slow;
+	struct ptwalk_crew *crew;
+
+	slow = kunit_kzalloc(test, sizeof(*slow), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, slow);
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc",
+					     steal_on_alloc, slow));
+	crew = start_thief(test);
+	WRITE_ONCE(slow->task, current);
+	use(test, arg);
+	WRITE_ONCE(slow->task, NULL);
+	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_EQ_MSG(test, slow->pages, vanish.thefts, "the table stayed");
+	KUNIT_EXPECT_EQ(test, 1, slow->pages);
+	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, PAGE_SIZE, 2));
+}
+
+static void use_by_fault(struct kunit *test, void *unused)
+{
+	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 2);
+}
+
+/* Broken: a fault does not end as long as another thread gives memory back. */
+static void vanished_table_does_not_cost_the_page(struct kunit *test)
+{
+	enter_with_tables(test, 1);
+	needs_reclaim(test);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+	expect_one_page(test, use_by_fault, NULL);
+}
+
+#ifdef CONFIG_USERFAULTFD
+/* Where the second table maps: what is copied, and arguments. */
+#define UFFD_SRC	last_page(table_addr(1))
+#define UFFD_ARG	(table_addr(1) + PAGE_SIZE)
+
+static void uffd_ioctl(struct kunit *test, struct file *uffd, unsigned int cmd,
+		       const void *arg)
+{
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)UFFD_ARG, arg,
+					      _IOC_SIZE(cmd)));
+	KUNIT_ASSERT_EQ(test, 0, uffd->f_op->unlocked_ioctl(uffd, cmd, UFFD_ARG));
+}
+
+static struct file *uffd_for_base(struct kunit *test)
+{
+	const struct uffdio_api api = { .api = UFFD_API };
+	const struct uffdio_register reg = {
+		.range = { PTWALK_BASE, PMD_SIZE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct file *dev = filp_open("/dev/userfaultfd", O_RDWR, 0), *uffd;
+	long fd;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	fd = dev->f_op->unlocked_ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC);
+	filp_close(dev, NULL);
+	KUNIT_ASSERT_GE(test, fd, 0);
+	uffd = ptwalk_own_file(test, fget(fd));
+	close_fd(fd);
+	uffd_ioctl(test, uffd, UFFDIO_API, &api);
+	uffd_ioctl(test, uffd, UFFDIO_REGISTER, &reg);
+	return uffd;
+}
+
+static void use_by_uffd(struct kunit *test, void *uffd)
+{
+	const struct uffdio_copy copy = {
+		.dst = PTWALK_BASE, .src = UFFD_SRC, .len = PAGE_SIZE,
+	};
+
+	uffd_ioctl(test, uffd, UFFDIO_COPY, &copy);
+}
+
+/* Broken: UFFDIO_COPY goes on for ever while its process gives memory back. */
+static void vanished_table_does_not_cost_the_copy(struct kunit *test)
+{
+	u64 tag = ptwalk_tag(PTWALK_BASE, 2);
+	u64 __user *src = (u64 __user *)UFFD_SRC;
+	struct file *uffd;
+
+	enter_with_tables(test, 1);
+	needs_reclaim(test);
+	KUNIT_ASSERT_EQ(test, 0, put_user(tag, src));
+	KUNIT_ASSERT_EQ(test, 0, put_user(tag, src + PAGE_SIZE / sizeof(*src) - 1));
+	uffd = uffd_for_base(test);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+	expect_one_page(test, use_by_uffd, uffd);
+}
+#endif
 
 /* Broken: userfaultfd does not report a write to protected file memory. */
 static void uffd_wp_marker_stays(struct kunit *test)
@@ -879,6 +1021,10 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	KUNIT_CASE(nothing_is_leaked),
 	KUNIT_CASE(emptied_file_table_is_freed),
 	KUNIT_CASE(vanished_table_needs_another_fault),
+	KUNIT_CASE(vanished_table_does_not_cost_the_page),
+#ifdef CONFIG_USERFAULTFD
+	KUNIT_CASE(vanished_table_does_not_cost_the_copy),
+#endif
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
 	KUNIT_CASE_SLOW(no_store_is_lost),
