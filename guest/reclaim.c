@@ -308,12 +308,30 @@ out:
 	close(pagemap);
 }
 
-/* Broken: a monitor is told that a page is there, and nobody fills it in. */
-static void uffd_copy_versus_dontneed(void)
+/* The error, or 0. */
+static int uffd_copy(int fd, char *dst, char *src)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)dst, .src = (uintptr_t)src, .len = page_size,
+	};
+
+	return ioctl(fd, UFFDIO_COPY, &copy) ? errno : 0;
+}
+
+static int uffd_zeropage(int fd, char *dst, char *src)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)dst, page_size } };
+
+	(void)src;
+	return ioctl(fd, UFFDIO_ZEROPAGE, &zero) ? errno : 0;
+}
+
+static void uffd_fill_versus_dontneed(const char *name,
+				      int (*fill)(int fd, char *dst, char *src))
 {
 	double end = now() + case_seconds();
-	int fd = open_uffd(0);
-	unsigned long copies = 0;
+	int fd = open_uffd(0), error;
+	unsigned long pages = 0;
 	char *buf, *dst;
 
 	if (fd < 0)
@@ -325,22 +343,30 @@ static void uffd_copy_versus_dontneed(void)
 	memset(buf, 1, page_size);
 	start_giving(dst, SPAN);
 	while (now() < end && !over()) {
-		struct uffdio_copy copy = {
-			.dst = (uintptr_t)dst, .src = (uintptr_t)buf, .len = page_size,
-		};
-
 		madvise(dst, page_size, MADV_DONTNEED);
-		if (ioctl(fd, UFFDIO_COPY, &copy))
-			fail("UFFDIO_COPY: %m, after %lu", copies);
-		copies++;
+		error = fill(fd, dst, buf);
+		if (error)
+			fail("%s: %s, after %lu", name, strerror(error), pages);
+		pages++;
 	}
 	stop_giving();
-	printf("    # uffd_copy_versus_dontneed: %lu copies, %lu times given back\n",
-	       copies, giver.rounds);
+	printf("    # %s: %lu pages, %lu times given back\n", name, pages,
+	       giver.rounds);
 	munmap(buf, SPAN);
 	munmap(dst, SPAN);
 out:
 	close(fd);
+}
+
+/* Broken: a monitor is told that a page is there, and nobody fills it in. */
+static void uffd_copy_versus_dontneed(void)
+{
+	uffd_fill_versus_dontneed("UFFDIO_COPY", uffd_copy);
+}
+
+static void uffd_zeropage_versus_dontneed(void)
+{
+	uffd_fill_versus_dontneed("UFFDIO_ZEROPAGE", uffd_zeropage);
 }
 
 /* Broken: a write to protected memory is not reported. */
@@ -454,6 +480,7 @@ static const struct {
 	CASE(mremap_versus_dontneed),
 	CASE(uffd_move_versus_dontneed),
 	CASE(uffd_copy_versus_dontneed),
+	CASE(uffd_zeropage_versus_dontneed),
 	CASE(uffd_wp_versus_dontneed),
 	CASE(locked_tables_are_freed),
 	CASE(secret_tables_are_freed),
