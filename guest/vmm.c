@@ -542,16 +542,26 @@ static bool all_had_a_turn(const struct storm *storms, int n)
 	return true;
 }
 
+/* Nothing can be tested without, and there is nobody to join then. */
+static void start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+	errno = pthread_create(thread, NULL, fn, arg);
+	if (!errno)
+		return;
+	printf("    # pthread_create: %m: MEM= gives the machine more memory\n");
+	exit(1);
+}
+
 static void run_guest(struct storm *storms, int n)
 {
 	double until = now() + case_seconds();
 	unsigned int v;
 
 	for (v = 0; v < vm.vcpus; v++)
-		pthread_create(&vm.thread[v], NULL, run_vcpu, &vm.vcpu[v]);
+		start_thread(&vm.thread[v], run_vcpu, &vm.vcpu[v]);
 	for (int i = 0; i < n; i++) {
 		storms[i].random = seed + i;
-		pthread_create(&storms[i].thread, NULL, run_storm, &storms[i]);
+		start_thread(&storms[i].thread, run_storm, &storms[i]);
 	}
 	while ((now() < until ||
 		(now() < until + STUCK_SECONDS && !all_had_a_turn(storms, n))) && wait_passes(1))

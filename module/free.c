@@ -447,7 +447,10 @@ static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, watch);
 	full = fill_pte_page(test);
 	last = full.addr + (full.nr - 1) * full.step;
-	watch->lock = pte_lockptr(mm, ptwalk_pmd_offset(mm, last));
+	/* On powerpc modules cannot have the former. */
+	watch->lock = IS_ENABLED(CONFIG_HIGHPTE) ?
+			pte_lockptr(mm, ptwalk_pmd_offset(mm, last)) :
+			ptep_lockptr(mm, ptwalk_table(mm, last));
 	if (!ptwalk_probe(test, "kmem_cache_free", kmem_cache_free_probe, watch))
 		kunit_skip(test, "needs the tracepoint kmem_cache_free");
 	hold = munmap_under_walker(test, &full, PTWALK_HOLD_RCU);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Reads lines "bench,unit,mmu,x,kernel,value", sorted by all of these, and
-# prints "bench,unit,mmu,x,kernel,repeats,median,quartile,quartile,least".
+# prints "bench,unit,mmu,x,kernel,repeats,median,quartile,quartile,least,most".
 BEGIN { FS = OFS = "," }
 
 # the q-th quantile of v[1..n], between the two nearest
@@ -12,7 +12,7 @@ function quantile(q,	at, i) {
 
 function flush() {
 	if (n)
-		print key, n, quantile(.5), quantile(.25), quantile(.75), v[1]
+		print key, n, quantile(.5), quantile(.25), quantile(.75), v[1], v[n]
 	n = 0
 }
 

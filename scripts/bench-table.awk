@@ -33,7 +33,8 @@ $1 != bench { next }
 	least[row, $5] = $10
 	has[$5] = 1
 	# of counts, those that the series or legacy changes
-	if ($2 ~ /^(ns|kB|calls|interrupts)$/ || ((row, "base") in median && $7 != median[row, "base"]))
+	counted[row, $5] = $2 == "shootdown" ? $11 : $7
+	if ($2 ~ /^(ns|kB|calls|interrupts)$/ || ((row, "base") in median && counted[row, $5] != counted[row, "base"]))
 		interesting[$2, $3] = 1
 }
 
@@ -63,11 +64,12 @@ function change(row, k,	b) {
 }
 
 # Noise only adds instructions: where the median is higher, but the quartiles overlap,
-# the least decide.
+# the least decide.  It only takes away shootdowns, of CPUs that are idle just then: so
+# the most decide.
 function worse(row,	b, p) {
-	b = median[row, "base"]
-	p = median[row, "patched"]
-	if (p > b && low[row, "patched"] <= high[row, "base"]) {
+	b = counted[row, "base"]
+	p = counted[row, "patched"]
+	if (p > b && low[row, "patched"] <= high[row, "base"] && row !~ /^shootdown,/) {
 		b = least[row, "base"]
 		p = least[row, "patched"]
 	}

@@ -5,12 +5,12 @@
 set -eu
 . "$(dirname "$0")/lib.sh"
 
-# point KERNEL VALUE...: what the benchmark "fork" measured there
+# [UNIT=] point KERNEL VALUE...: what the benchmark "fork" measured there
 point() {
 	local kernel=$1 v i=0
 	shift
 	mkdir -p "$T/points"
-	for v; do i=$((i + 1)); echo "x86,$kernel,8,fork,8,$v,ns,$i"; done >"$T/points/x86-$kernel-8-fork.csv"
+	for v; do i=$((i + 1)); echo "x86,$kernel,8,fork,8,$v,${UNIT:-ns},$i"; done >"$T/points/x86-$kernel-8-fork.csv"
 }
 
 report() { "$top/scripts/bench-report" "$T" >"$T/out" 2>&1; }
@@ -45,6 +45,18 @@ test_scatter_hides_nothing() {
 	point base 1000 1000 1000 1200 1200
 	point patched 1050 1050 1050 1200 1200
 	if report; then fail "a least value 5 % higher was accepted"; fi
+}
+
+test_shootdown_left_out_is_not_worse() {
+	UNIT=shootdown point base 62 63 62
+	UNIT=shootdown point patched 63 63 63
+	report || fail "not more shootdowns than base has had were not accepted"
+}
+
+test_more_shootdowns_are_worse() {
+	UNIT=shootdown point base 7 7 7
+	UNIT=shootdown point patched 7 7 8
+	if report; then fail "a shootdown more was accepted"; fi
 }
 
 test_no_measurements() {
