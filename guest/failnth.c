@@ -134,7 +134,7 @@ static bool cached(void)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%zu", 16 * page_size);
-	len = 2 * SPAN;
+	len = 2 * (huge_size ? huge_size : SPAN);
 	if (fd < 0 || !write_file(DEBUG "fault_around_bytes", text) || ftruncate(fd, len) ||
 	    !map_at(&other, BASE + 4 * SPAN, MAP_SHARED, fd))
 		return false;
