@@ -101,9 +101,15 @@ static bool is_intact(void)
 	return holds(mem, 0, len / page_size);
 }
 
+/* What a table maps, or more. */
+static size_t one_table(void)
+{
+	return huge_size ? huge_size : SPAN;
+}
+
 static bool small_pages(void)
 {
-	len = huge_size ? huge_size : SPAN;
+	len = one_table();
 	if (!map_at(&mem, BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
 		return false;
 	fill(mem);
@@ -134,7 +140,7 @@ static bool cached(void)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%zu", 16 * page_size);
-	len = 2 * (huge_size ? huge_size : SPAN);
+	len = 2 * one_table();
 	if (fd < 0 || !write_file(DEBUG "fault_around_bytes", text) || ftruncate(fd, len) ||
 	    !map_at(&other, BASE + 4 * SPAN, MAP_SHARED, fd))
 		return false;

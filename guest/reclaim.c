@@ -364,6 +364,7 @@ static void uffd_copy_versus_dontneed(void)
 	uffd_fill_versus_dontneed("UFFDIO_COPY", uffd_copy);
 }
 
+/* Broken: so it is by UFFDIO_ZEROPAGE. */
 static void uffd_zeropage_versus_dontneed(void)
 {
 	uffd_fill_versus_dontneed("UFFDIO_ZEROPAGE", uffd_zeropage);

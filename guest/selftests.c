@@ -2,7 +2,7 @@
 /*
  * Runs the kernel's own selftests/mm, as run_vmtests.sh would if there were a
  * shell: /lib/ptwalk/selftests.list says which (see scripts/selftests.list), their
- * programs are beside it.  Writes, for scripts/selftests.awk:
+ * programs are beside it.  Writes, for scripts/lib/selftests.awk:
  *
  *	selftest: NAME run COMMAND
  *	selftest: NAME | a line that it printed

@@ -64,9 +64,9 @@ test_no_measurements() {
 	grep -q 'no measurements' "$T/out" || fail "it does not say that there are none"
 }
 
-# with_reason REASON...: the report, with these in benchmarks.explained
+# with_reason REASON...: the report, with these in tests/exceptions/bench
 with_reason() {
-	other_scripts benchmarks.explained "$@"
+	other_top tests/exceptions/bench "$@"
 	"$T/top/scripts/bench-report" "$T" >"$T/out" 2>&1
 }
 

@@ -27,11 +27,12 @@ refused() {
 	grep -E '^ptwalk: cure: ' "$T/refused" | grep -Eq -- "$cure" || fail "no cure like '$cure' from: $*"
 }
 
-# other_scripts FILE LINE...: a copy of the scripts in $T/top, with these lines in FILE
-other_scripts() {
-	mkdir -p "$T/top"
+# other_top FILE LINE...: a copy of what the scripts need in $T/top, with these lines in FILE
+other_top() {
+	mkdir -p "$T/top/tests"
 	cp -r "$top/scripts" "$T/top/"
-	printf '%s\n' "${@:2}" >"$T/top/scripts/$1"
+	cp -r "$top/tests/exceptions" "$T/top/tests/"
+	printf '%s\n' "${@:2}" >"$T/top/$1"
 }
 
 run_tests() {

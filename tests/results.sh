@@ -4,7 +4,7 @@
 
 set -eu
 . "$(dirname "$0")/lib.sh"
-. "$top/scripts/guests.sh"
+. "$top/scripts/lib/guests.sh"
 
 test_results_keep_every_line() {
 	printf '%s\n' 'PASS s.a' 'FAIL s.b (why, with / and |)' 'SKIP s.c (no)' 'FAIL boot (hang: x)' \
@@ -24,7 +24,7 @@ test_results_keep_every_line() {
 test_no_results_are_a_failure() {
 	BUILD=$T/b
 	mkdir -p "$T/b/run/x86_64-patched"
-	. "$top/scripts/lib.sh"
+	. "$top/scripts/lib/common.sh"
 	kunit_lines x86_64 x86 patched x86/patched >"$T/out"
 	cat "$T/out"
 	grep -q '^FAIL x86/patched/' "$T/out"
@@ -41,9 +41,9 @@ test_old_results_are_not_judged() {
 		'end: ok tests=1 failed=0 skipped=0 complaints=0' >"$run/verdict.log"
 	echo '0 ok: well' >"$run/result.txt"
 	touch "$run/console.log"
-	other_scripts boot '#!/bin/sh' 'exit 2'
+	other_top scripts/boot '#!/bin/sh' 'exit 2'
 	BUILD=$T/b
-	. "$top/scripts/lib.sh"
+	. "$top/scripts/lib/common.sh"
 	kunit_lines x86_64 x86 patched x86/patched | diff - <(echo 'PASS x86/patched/ptwalk_x.a')
 	top=$T/top
 	boot_guest x86_64 x86 patched || :
@@ -86,11 +86,11 @@ panics_once() {
 	BUILD=$T/b
 	local run=$T/b/run/x86_64-patched
 	mkdir -p "$run"
-	other_scripts boot '#!/bin/sh' "echo 'Oops: $1' >'$run/console.log'" \
+	other_top scripts/boot '#!/bin/sh' "echo 'Oops: $1' >'$run/console.log'" \
 		"echo '-accel tcg,thread=multi' >'$run/qemu.cmd'" \
 		"[ ! -e '$run/twice' ] || exit 0" "touch '$run/twice'" 'exit 4'
 	(
-		. "$top/scripts/lib.sh"
+		. "$top/scripts/lib/common.sh"
 		top=$T/top ARCH=x86_64 MMU=x86 FLAVOR=patched boot_logged
 	)
 }

@@ -113,9 +113,9 @@ test_uffd_is_read() {
 	prints 'FAIL x86/uffd-unit-tests (move on anon: ok on base, fail [reason: lost N] on patched)'
 }
 
-# with_exception LINE TEST...: compare, with that in selftests.except
+# with_exception LINE TEST...: compare, with that in tests/exceptions/selftests
 with_exception() {
-	other_scripts selftests.except "$1"
+	other_top tests/exceptions/selftests "$1"
 	shift
 	"$T/top/scripts/selftests-compare" x86 "$T/base" "$T/patched" "$@" >"$T/out" 2>&1
 }

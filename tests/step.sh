@@ -6,14 +6,14 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 test_step_shows_name_and_time() {
-	bash -c '. "$0/scripts/lib.sh"; step "first thing" "$1/log" sleep 0.1' "$top" "$T" >"$T/out"
+	bash -c '. "$0/scripts/lib/common.sh"; step "first thing" "$1/log" sleep 0.1' "$top" "$T" >"$T/out"
 	grep -qx 'first thing' "$T/out"
 	grep -Eq 'done 0:0[0-9]' "$T/out"
 }
 
 test_step_failure_names_step_log_and_last_lines() {
 	local rc=0
-	bash -c '. "$0/scripts/lib.sh"; step "bad thing" "$1/log" bash -c "seq 100; exit 7"' "$top" "$T" >"$T/out" 2>&1 || rc=$?
+	bash -c '. "$0/scripts/lib/common.sh"; step "bad thing" "$1/log" bash -c "seq 100; exit 7"' "$top" "$T" >"$T/out" 2>&1 || rc=$?
 	[ $rc -eq 7 ]
 	grep 'step failed: bad thing (status 7' "$T/out"
 	grep -F "log: $T/log" "$T/out"
@@ -23,7 +23,7 @@ test_step_failure_names_step_log_and_last_lines() {
 # On a terminal it ticks, with a percentage of a kernel build.
 test_step_progress_on_a_terminal() {
 	cat >"$T/s" <<-END
-	. "$top/scripts/lib.sh"
+	. "$top/scripts/lib/common.sh"
 	STEP_EXPECT=10 step "build" "$T/log" bash -c 'printf "  CC      mm/gup.o\n%.0s" 1 2 3 4 5; sleep 2.5'
 	END
 	script -qec "bash $T/s" /dev/null >"$T/out"
@@ -32,7 +32,7 @@ test_step_progress_on_a_terminal() {
 
 test_step_leaves_no_process_behind() {
 	local t0=$SECONDS
-	bash -c '. "$0/scripts/lib.sh"; step quick "$1/log" true' "$top" "$T" | cat >/dev/null
+	bash -c '. "$0/scripts/lib/common.sh"; step quick "$1/log" true' "$top" "$T" | cat >/dev/null
 	[ $((SECONDS - t0)) -lt 5 ] || fail 'the ticker kept the pipe open'
 }
 

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034	# the variables are for the scripts that source this
 # What all scripts share.  To be sourced, under "set -eu".
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$top/build}
 PATCHES=${PATCHES:-$top/patches/v6.12}
 case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
@@ -157,7 +157,10 @@ lock() {
 # choose_config NAME: a fragment of scripts/configs/variants, or a DEBUG=
 choose_config() {
 	VARIANT='' DEBUG=''
-	if [ -f "$top/scripts/configs/variants/$1.config" ]; then VARIANT=$1; else DEBUG=$1; fi
+	case $1 in
+	kasan|kcsan|lockdep) DEBUG=$1 ;;
+	*) VARIANT=$1 ;;
+	esac
 }
 
 # icount_append MMU: what a kernel needs on its command line under QEMU's -icount
