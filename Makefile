@@ -4,18 +4,16 @@
 help:
 	@scripts/help
 TARGETS := run check deps fetch tree kernel module boot apply sublevels series table bisect \
-	mutants variants models static torture walk-code walk-cost reclaim-cost bench \
-	selftests
+	mutants variants models static torture walk-code bench selftests clean
 $(TARGETS):
 	@scripts/$(or $(script-$@),$@)
 print-image:
 	@scripts/build --print-image
-clean:
-	! cd "$(or $(BUILD),build)" 2>/dev/null || rm -rf kernel module guest initrd run log legacy selftests mutant/[!t]*
 
 script-kernel := build
-script-boot := prepare boot
+script-boot := boot --build
+script-variants := matrix variants
 script-models := ../tests/models/run
 
 .DEFAULT_GOAL := help
-.PHONY: help $(TARGETS) print-image clean
+.PHONY: help $(TARGETS) print-image

@@ -11,7 +11,7 @@
  *			runs /bin/NAME, or both, in this order; "none" only boots
  *   ptwalk.swap=DEVICE	formats it, and swaps to it
  *   ptwalk.filter=GLOB	only these cases: suite glob, or suite.case
- *   ptwalk.selftest=X	misbehave, to test the harness: hang, stuck, panic,
+ *   ptwalk.misbehave=X	to test the harness: hang, stuck, panic,
  *			silent, short, badmodule, warn
  *   MODULE.PARAM=VALUE	is handed to the module, as modprobe does
  */
@@ -124,9 +124,9 @@ static const char *option(const char *name, const char *otherwise)
 	return values[next];
 }
 
-static bool selftest(const char *mode)
+static bool misbehave(const char *how)
 {
-	return !strcmp(option("ptwalk.selftest", ""), mode);
+	return !strcmp(option("ptwalk.misbehave", ""), how);
 }
 
 static long seconds(void)
@@ -156,7 +156,7 @@ static void open_verdict(void)
 	struct termios raw;
 	int fd;
 
-	if (selftest("silent"))
+	if (misbehave("silent"))
 		power_off();
 	snprintf(path, sizeof(path), "/dev/%s", option("ptwalk.verdict", "console"));
 	fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -189,10 +189,10 @@ static void print_canary(void)
 		sysconf(_SC_NPROCESSORS_ONLN), mmu());
 	verdict("run: %s filter: %s\n", option("ptwalk.run", "kunit"),
 		option("ptwalk.filter", "*"));
-	if (selftest("hang"))
+	if (misbehave("hang"))
 		for (;;)
 			pause();
-	if (selftest("panic"))
+	if (misbehave("panic"))
 		exit(1);
 }
 
@@ -424,13 +424,13 @@ static bool run_tests_here(void)
 	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
 	snprintf(program, sizeof(program), "/bin/%s", run);
 	has_program = !access(program, X_OK);
-	if (selftest("stuck"))
+	if (misbehave("stuck"))
 		for (;;)
 			pause();
 	if (!strcmp(run, "none"))
 		return true;
 	if ((!has_program || !access(path, R_OK)) &&
-	    !load_module(module, selftest("badmodule") ? "/init" : path))
+	    !load_module(module, misbehave("badmodule") ? "/init" : path))
 		return false;
 	if (!strcmp(run, "kunit"))
 		run_suites();
@@ -494,8 +494,8 @@ static void run_tests(void)
 		verdict("error: cannot set kunit.filter_glob: %m\n"), broken = true;
 	if (option("ptwalk.swap", NULL))
 		swap_on(option("ptwalk.swap", NULL));
-	if (selftest("warn"))
-		write_file("/dev/kmsg", "WARNING: asked for by ptwalk.selftest=warn\n");
+	if (misbehave("warn"))
+		write_file("/dev/kmsg", "WARNING: asked for by ptwalk.misbehave=warn\n");
 
 	pid = fork();
 	if (!pid)
@@ -528,7 +528,7 @@ static void copy_suite(const char *path)
 
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		if (selftest("short") && strstr(line, "ok 1 "))
+		if (misbehave("short") && strstr(line, "ok 1 "))
 			break;
 		verdict("%s", line);
 		count_result(line);

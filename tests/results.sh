@@ -4,9 +4,15 @@
 
 set -eu
 . "$(dirname "$0")/lib.sh"
-. "$top/scripts/lib/guests.sh"
+
+matrix() {
+	. "$top/scripts/lib/common.sh"
+	. "$top/scripts/lib/matrix.sh"
+}
+CELL='x86_64 x86 patched - kunit'
 
 test_results_keep_every_line() {
+	matrix
 	printf '%s\n' 'PASS s.a' 'FAIL s.b (why, with / and |)' 'SKIP s.c (no)' 'FAIL boot (hang: x)' \
 		'XFAIL s.d (needs the series: (really))' 'FAIL kernel-log (WARNING: x)' >"$T/in"
 	label hash/base <"$T/in" >"$T/out"
@@ -24,12 +30,12 @@ test_results_keep_every_line() {
 test_no_results_are_a_failure() {
 	BUILD=$T/b
 	mkdir -p "$T/b/run/x86_64-patched"
-	. "$top/scripts/lib/common.sh"
-	kunit_lines x86_64 x86 patched x86/patched >"$T/out"
+	matrix
+	judged "$CELL" >"$T/out"
 	cat "$T/out"
 	grep -q '^FAIL x86/patched/' "$T/out"
 	rm -r "$T/b/run"
-	kunit_lines x86_64 x86 patched x86/patched | grep -q '^FAIL x86/patched/'
+	judged "$CELL" | grep -q '^FAIL x86/patched/'
 }
 
 # A boot that is refused, with the logs of one that went well in its folder
@@ -43,11 +49,12 @@ test_old_results_are_not_judged() {
 	touch "$run/console.log"
 	other_top scripts/boot '#!/bin/sh' 'exit 2'
 	BUILD=$T/b
-	. "$top/scripts/lib/common.sh"
-	kunit_lines x86_64 x86 patched x86/patched | diff - <(echo 'PASS x86/patched/ptwalk_x.a')
+	matrix
+	judged "$CELL" | diff - <(echo 'PASS x86/patched/ptwalk_x.a')
 	top=$T/top
-	boot_guest x86_64 x86 patched || :
-	kunit_lines x86_64 x86 patched x86/patched >"$T/out"
+	mkdir -p "$T/b/log"
+	boot_cell "$CELL" || :
+	judged "$CELL" >"$T/out"
 	cat "$T/out"
 	grep -q '^FAIL x86/patched/' "$T/out"
 }
@@ -61,7 +68,7 @@ test_failed_and_skipped_is_failed() {
 		'end: ok tests=2 failed=0 skipped=2 complaints=0' >"$T/run/verdict.log"
 	echo '0 ok: well' >"$T/run/result.txt"
 	touch "$T/run/console.log"
-	"$top/scripts/judge" "$T/run" --mmu x86 >"$T/out" || :
+	"$top/scripts/judge" "$T/run" --machine x86 >"$T/out" || :
 	cat "$T/out"
 	diff - "$T/out" <<-'END'
 	FAIL ptwalk_x.a (at x.c:1 Expected lost == 0)
@@ -76,7 +83,7 @@ test_program_says_why() {
 		'    # b: 4 moves' '    not ok 2 b # word 15 is 7' 'not ok 1 ptwalk_x' \
 		'end: fail tests=2 failed=1 skipped=0 complaints=0' >"$T/run/verdict.log"
 	echo 'fail: end: fail' >"$T/run/result.txt"
-	"$top/scripts/judge" "$T/run" --mmu x86 >"$T/out" || :
+	"$top/scripts/judge" "$T/run" --machine x86 >"$T/out" || :
 	cat "$T/out"
 	grep -qx 'PASS ptwalk_x.a' "$T/out" && grep -qx 'FAIL ptwalk_x.b (word 15 is 7)' "$T/out"
 }
@@ -90,8 +97,8 @@ panics_once() {
 		"echo '-accel tcg,thread=multi' >'$run/qemu.cmd'" \
 		"[ ! -e '$run/twice' ] || exit 0" "touch '$run/twice'" 'exit 4'
 	(
-		. "$top/scripts/lib/common.sh"
-		top=$T/top ARCH=x86_64 MMU=x86 FLAVOR=patched boot_logged
+		matrix
+		top=$T/top boot_logged "$run"
 	)
 }
 
@@ -100,6 +107,44 @@ test_stale_breakpoint_boots_again() { panics_once 'int3: 0000 [#1] SMP'; }
 test_panic_does_not_boot_again() {
 	if panics_once '0000 [#1] SMP'; then fail 'it booted again'; fi
 	[ -e "$T/b/run/x86_64-patched/twice" ]
+}
+
+# lists FIELDS: a matrix.list of that one line
+lists() {
+	other_top scripts/matrix.list "$@"
+	BUILD=$T/b
+	matrix
+	LIST=$T/top/scripts/matrix.list
+}
+
+test_cells_of_a_list() {
+	lists '# comment' 'a,b x86_64 x86 base,patched - kunit,torture=5' 'b ppc64le radix,hash patched kasan kunit=x_*'
+	cells a | diff - <(printf 'x86_64 x86 %s\n' 'base - kunit' 'base - torture=5' 'patched - kunit' 'patched - torture=5')
+	cells b | tail -n2 | diff - <(printf 'ppc64le %s patched kasan kunit=x_*\n' radix hash)
+	only_machine=hash only_variant='kasan -'
+	cells b | diff - <(echo 'ppc64le hash patched kasan kunit=x_*')
+	cell_name 'ppc64le hash patched kasan kunit=x_*' | diff - <(echo hash/patched/kasan)
+}
+
+test_every_cell_of_the_lists_exists() {
+	local arch machine flavor variant suite list
+	matrix
+	for list in $(sed '/^#/d; s/ .*//' "$LIST" | tr ',' '\n' | sort -u); do
+		cells "$list" >"$T/cells"
+		while read -r arch machine flavor variant suite; do
+			(
+				load_arch "$arch"
+				VARIANT=${variant#-} MACHINE=${machine#-}
+				[ "$variant" = legacy ] || check_variant
+				check_machine
+				check_flavor "$flavor"
+				case $suite in
+				-|kunit|kunit=?*|torture|torture=[1-9]*|selftests|bench|bench=?*) ;;
+				*) fail "no suite '$suite'" ;;
+				esac
+			) || fail "$list: $arch $machine $flavor $variant $suite"
+		done <"$T/cells"
+	done
 }
 
 run_tests

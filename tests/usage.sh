@@ -17,9 +17,10 @@ test_unknown_arch() {
 	[ ! -e "$T/b/kernel" ]
 }
 
-test_unknown_mmu() {
-	refused 2 "unknown MMU 'radix' for ARCH=x86_64" 'one of: x86' m boot ARCH=x86_64 MMU=radix
-	refused 2 "unknown MMU 'nohash'" 'one of: radix hash' m boot ARCH=ppc64le MMU=nohash
+test_unknown_machine() {
+	refused 2 "unknown MACHINE 'radix' for ARCH=x86_64" 'one of: x86' m boot ARCH=x86_64 MMU=radix
+	refused 2 "unknown MACHINE 'nohash'" 'one of: radix hash powernv' m boot ARCH=ppc64le MACHINE=nohash
+	refused 2 "unknown MACHINE 'nohash'" 'some of: x86 radix hash' m run MACHINE=nohash
 }
 
 test_unknown_flavor() {
@@ -29,17 +30,18 @@ test_unknown_flavor() {
 	done
 }
 
-test_unknown_debug_and_variant() {
-	refused 2 "unknown DEBUG 'x'" 'kasan lockdep kcsan' m kernel DEBUG=x
-	refused 2 "unknown VARIANT 'x'" 'scripts/configs/variants' m kernel VARIANT=x
+test_unknown_variant() {
+	refused 2 "DEBUG= is no variable" 'VARIANT=kasan' m kernel DEBUG=kasan
+	refused 2 "DEBUG= is no variable" 'VARIANT=kasan' m variants DEBUG=kasan
+	refused 2 "unknown VARIANT 'x'" 'one of: 4k .*kasan .*tracking' m kernel VARIANT=x
 	refused 2 'KCONFIG_EXTRA without VARIANT' 'VARIANT=name' m kernel KCONFIG_EXTRA=/dev/null
 	refused 2 'cannot read KCONFIG_EXTRA' 'CONFIG_X=y' m kernel KCONFIG_EXTRA=/nowhere VARIANT=a
 }
 
 test_unknown_names() {
 	refused 2 "no mutant is called 'x y'" 'tests/mutants' m mutants MUTANTS='x y'
-	refused 2 "unknown VARIANTS 'x'" '4k .*kasan .*tracking' m variants VARIANTS='rt x'
-	refused 2 "unknown VARIANTS '4k'" 'VARIANTS= some of' m variants ARCH=x86_64 VARIANTS=4k
+	refused 2 "unknown VARIANT 'x'" 'some of: .*kasan .*4k' m variants VARIANT='rt x'
+	refused 2 "nothing in list 'variants'" 'matrix.list' m variants ARCH=x86_64 VARIANT=4k
 }
 
 test_jobs_and_suites() {
@@ -60,7 +62,7 @@ test_torture_duration_and_seed() {
 
 test_print_image_prints_only_the_path() {
 	[ "$(m print-image ARCH=x86_64 FLAVOR=base)" = "$T/b/kernel/x86_64-base/arch/x86/boot/bzImage" ]
-	[ "$(m print-image ARCH=ppc64le FLAVOR=patched DEBUG=kasan)" = "$T/b/kernel/ppc64le-patched-kasan/vmlinux" ]
+	[ "$(m print-image ARCH=ppc64le FLAVOR=patched VARIANT=kasan)" = "$T/b/kernel/ppc64le-patched-kasan/vmlinux" ]
 }
 
 test_missing_compiler() {
@@ -87,10 +89,21 @@ test_missing_packages_as_user() {
 	refused 2 'packages are missing: .*shellcheck' 'run as root' m check
 }
 
+test_clean_only_in_a_build_folder() {
+	mkdir -p "$T/mine/module" "$T/b/kernel" "$T/b/tree" "$T/b/mutant/kernel" "$T/b/mutant/tree"
+	refused 2 'nothing removed' 'BUILD= must name a build folder' make -s -C "$top" clean BUILD="$T/mine"
+	refused 2 'nothing removed' 'BUILD= must name a build folder' make -s -C "$top" clean BUILD=.
+	[ -d "$T/mine/module" ] && [ -d "$top/module" ] && [ -d "$top/guest" ]
+	( . "$top/scripts/lib/common.sh"; BUILD=$T/b make_build )
+	CDPATH=$T m clean
+	( cd "$T/b" && find . -type d | sort ) | diff - <(printf '%s\n' . ./mutant ./mutant/tree ./tree)
+	m clean BUILD="$T/nowhere"
+}
+
 test_help_names_every_target() {
 	local t
 	m help >"$T/help"
-	for t in $(sed -n '/^TARGETS :=/,/[^\\]$/p' "$top/Makefile" | sed 's/^TARGETS :=//; s/\\$//') print-image clean; do
+	for t in $(sed -n '/^TARGETS :=/,/[^\\]$/p' "$top/Makefile" | sed 's/^TARGETS :=//; s/\\$//') print-image; do
 		grep -qw -- "$t" "$T/help" || fail "$t is not in make help"
 	done
 }

@@ -3,23 +3,33 @@
 # shellcheck disable=SC2034	# the variables are for the scripts that source this
 # What all scripts share.  To be sourced, under "set -eu".
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+top=$(unset CDPATH; cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$top/build}
 PATCHES=${PATCHES:-$top/patches/v6.12}
 case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+# make_build: the build folder, marked: backups leave it out, and "make clean" knows it
+BUILD_TAG='# build folder of ptwalk'
+make_build() {
+	mkdir -p "$BUILD/log"
+	[ -f "$BUILD/CACHEDIR.TAG" ] || printf '%s\n' 'Signature: 8a477f597d28d172789f06886806bc55' "$BUILD_TAG" >"$BUILD/CACHEDIR.TAG"
+}
+
+# What was asked for: a script that runs a list of cells (lib/matrix.sh) takes
+# only those of the list.
+only_arch=${ARCH-} only_machine=${MACHINE:-${MMU-}} only_flavor=${FLAVOR-} only_variant=${VARIANT-}
 ARCH=${ARCH:-x86_64}
 FLAVOR=${FLAVOR:-patched}
-MMU=${MMU:-}
-DEBUG=${DEBUG:-}
-VARIANT=${VARIANT:-}
+MACHINE=${MACHINE:-${MMU-}}
+VARIANT=${VARIANT-}
 JOBS=${JOBS:-$(nproc)}
+VARIANTS_DIR=$top/scripts/configs/variants
 
 LC_ALL=C
 export LC_ALL BUILD PATCHES
 # A make that called this script must not talk into the kernel's make.
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT KCONFIG_CONFIG KCONFIG_ALLCONFIG
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE CDPATH
 
 # own_git ...: git for the trees made here: the user's settings (signing,
 # hooks, autocrlf) must not change the result, and no identity is needed.
@@ -90,27 +100,51 @@ check_flavor() {
 	esac
 }
 
-# check_mmu [NAME]: after load_arch; an empty MMU becomes the first the
-# architecture has
-check_mmu() {
-	MMU=${1-$MMU}
-	: "${MMU:=${MMUS%% *}}"
-	case " $MMUS ${MORE_MMUS-} " in
-	*" $MMU "*) ;;
-	*) die "unknown MMU '$MMU' for ARCH=$ARCH" "use MMU= one of: $MMUS${MORE_MMUS:+ $MORE_MMUS}" ;;
+# check_machine: after load_arch; an empty MACHINE becomes the architecture's first
+check_machine() {
+	: "${MACHINE:=${MACHINES%% *}}"
+	case " $MACHINES " in
+	*" $MACHINE "*) ;;
+	*) die "unknown MACHINE '$MACHINE' for ARCH=$ARCH" "use MACHINE= one of: $MACHINES" ;;
 	esac
 }
 
-# kernel_key: <arch>-<flavor>[-<debug>][-<variant>]
-kernel_key() {
-	printf '%s-%s%s%s\n' "$ARCH" "$FLAVOR" "${DEBUG:+-$DEBUG}" "${VARIANT:+-$VARIANT}"
+variants() {
+	local f
+	for f in "$VARIANTS_DIR"/*.config; do
+		f=${f##*/}
+		printf '%s\n' "${f%%[-.]*}"
+	done | sort -u | paste -sd ' '
 }
 
-# run_key: the key of a boot, with the MMU where there is a choice
+# variant_files: the fragments of VARIANT that ARCH has
+variant_files() {
+	local f
+	for f in "$VARIANTS_DIR/$VARIANT.config" "$VARIANTS_DIR/$VARIANT-$ARCH.config"; do
+		[ ! -f "$f" ] || printf '%s\n' "$f"
+	done
+}
+
+# check_variant: die unless VARIANT is empty, has a fragment, or KCONFIG_EXTRA says what it is
+check_variant() {
+	[ -z "${DEBUG-}" ] || die "DEBUG= is no variable" "debug kernels are variants: VARIANT=$DEBUG"
+	case $VARIANT in *[!A-Za-z0-9_.]*) die "bad VARIANT '$VARIANT'" "letters, digits, _ and . only" ;; esac
+	if [ -n "${KCONFIG_EXTRA-}" ]; then
+		[ -r "$KCONFIG_EXTRA" ] || die "cannot read KCONFIG_EXTRA=$KCONFIG_EXTRA" "name a file with lines like CONFIG_X=y"
+		[ -n "$VARIANT" ] || die "KCONFIG_EXTRA without VARIANT" "add VARIANT=name, so that this build does not replace the usual one"
+	elif [ -n "$VARIANT" ] && [ -z "$(variant_files)" ]; then
+		die "unknown VARIANT '$VARIANT' for ARCH=$ARCH" "use VARIANT= one of: $(variants), or KCONFIG_EXTRA=file VARIANT=name"
+	fi
+}
+
+# kernel_key: <arch>-<flavor>[-<variant>]
+kernel_key() { printf '%s-%s%s\n' "$ARCH" "$FLAVOR" "${VARIANT:+-$VARIANT}"; }
+
+# run_key: the key of a boot, with the machine where there is a choice
 run_key() {
 	local key
 	key=$(kernel_key)
-	[ "$MMUS" = "${MMUS%% *}" ] || key=$key-$MMU
+	[ "$MACHINES" = "${MACHINES%% *}" ] || key=$key-$MACHINE
 	printf '%s\n' "$key"
 }
 
@@ -148,30 +182,20 @@ kernel_args() {
 		KBUILD_BUILD_VERSION=1)
 }
 
-# lock FD FILE WHAT [-s]: wait for, and hold until this process ends, a lock
+# lock FILE WHAT [-s]: wait for, and hold until this process ends, a lock
+LOCKS=()
 lock() {
-	eval "exec $1>\"\$2\""
-	flock -n "${4:--x}" "$1" || { say "waiting for $3"; flock "${4:--x}" "$1"; }
+	local fd
+	exec {fd}>"$1"
+	LOCKS+=("$fd")
+	flock -n "${3:--x}" "$fd" || { say "waiting for $2"; flock "${3:--x}" "$fd"; }
 }
 
-# choose_config NAME: a fragment of scripts/configs/variants, or a DEBUG=
-choose_config() {
-	VARIANT='' DEBUG=''
-	case $1 in
-	kasan|kcsan|lockdep) DEBUG=$1 ;;
-	*) VARIANT=$1 ;;
-	esac
-}
-
-# icount_append MMU: what a kernel needs on its command line under QEMU's -icount
-icount_append() {
-	case $1 in
-	# "rep stosb" would count as an instruction for each byte, 4096 for a page.
-	x86) echo clearcpuid=erms ;;
-	# To write-protect its text the kernel lets all CPUs but one loop with
-	# interrupts off, which QEMU does not leave: the guest starts them later.
-	hash) echo maxcpus=1 ;;
-	esac
+# unlocked CMD...: CMD without the locks, which it must not keep after this process has ended
+unlocked() {
+	local fd
+	for fd in "${LOCKS[@]}"; do exec {fd}>&-; done
+	"$@"
 }
 
 # patterns FILE: the regular expressions of a list with lines "PATTERN -- why"
@@ -227,7 +251,7 @@ step() {
 	mkdir -p "$(dirname "$log")"
 	: >"$log"
 	if [ -t 1 ]; then printf '%s' "$title"; else printf '%s\n' "$title"; fi
-	ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ 6>&- 7>&- 8>&- 9>&- &
+	unlocked ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ &
 	tick=$!
 	# The command stays in the foreground: it has to get Ctrl-C itself.
 	# shellcheck disable=SC2064	# this step's ticker, now

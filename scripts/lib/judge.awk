@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)".
 # Input files: tests/base-expected (or /dev/null), then verdict.log.
-# Variables: mmu (default: what the guest says); cut_short: the machine is known
+# Variables: machine (default: what init says); cut_short: the machine is known
 # not to have got to its end, so what is missing need not be said.
 
 function report(what, name, reason) {
@@ -10,7 +10,7 @@ function report(what, name, reason) {
 		failures++
 }
 
-# --- tests/base-expected: suite.case mmu,mmu? reason
+# --- tests/base-expected: suite.case machine,machine? reason
 FILENAME == ARGV[1] {
 	if (/^#/ || NF < 3)
 		next
@@ -26,7 +26,7 @@ FILENAME == ARGV[1] {
 
 # --- the frame
 /^ptwalk-verdict 1$/	{ canary = 1; next }
-/^uname: /		{ if (mmu == "") mmu = $NF; next }
+/^uname: /		{ if (machine == "") machine = $NF; next }
 /^run: /		{ kunit = ($2 == "kunit"); filter = $4; next }
 /^load: /		{ if ($3 != "ok") bad_load($2); next }
 /^unload: .* ok$/	{ next }
@@ -105,8 +105,8 @@ function result(	bad, name, skip, at) {
 }
 
 function judge_case(name, bad, skipped, skip,	must_fail, may_fail) {
-	must_fail = (name in expected_on) && index(expected_on[name], "," mmu ",")
-	may_fail = (name in expected_on) && index(expected_on[name], "," mmu "?,")
+	must_fail = (name in expected_on) && index(expected_on[name], "," machine ",")
+	may_fail = (name in expected_on) && index(expected_on[name], "," machine "?,")
 	if ((must_fail || may_fail) && bad)
 		report("XFAIL", name, "needs the series: " expected_why[name])
 	else if (must_fail)
@@ -148,12 +148,12 @@ END {
 		report("FAIL", "suites", "no test case reported" \
 			(filter == "*" ? "" : "; does the filter " filter " match any?"))
 	if (end_line == "")
-		report("FAIL", "verdict", "no \"end:\" line: the guest did not get that far")
+		report("FAIL", "verdict", "no \"end:\" line: the machine did not get that far")
 	else if (end_line !~ (" tests=" cases + 0 " failed=" bad_cases + 0 " "))
 		report("FAIL", "verdict", "lines lost: " cases + 0 " results here, but " end_line)
 	if (filter == "*" && !not_loaded)
 		for (name in expected_on)
-			if (!(name in seen) && index(expected_on[name], "," mmu ","))
+			if (!(name in seen) && index(expected_on[name], "," machine ","))
 				report("FAIL", name, "listed in tests/base-expected, but never ran")
 	exit failures > 0
 }

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154	# variables of common.sh
+# The matrix of scripts/matrix.list.  A cell is a kernel, a machine, and what runs
+# there: ARCH MACHINE FLAVOR VARIANT SUITE.  To be sourced after common.sh.
+
+LIST=$top/scripts/matrix.list
+
+# column LIST FIELD: the words of a list in one field, in order, each once
+column() {
+	awk -v list="$1" -v field="$2" '
+		!/^#/ && index("," $1 ",", "," list ",") {
+			n = split($field, word, ",")
+			for (i = 1; i <= n; i++)
+				if (!seen[word[i]]++)
+					print word[i]
+		}' "$LIST" | paste -sd ' '
+}
+
+# narrow LIST: checks what was asked for, which then only narrows the list, and is
+# not handed on to what runs a cell of it
+narrow() {
+	[ -z "${DEBUG-}" ] || check_variant
+	if [ -n "$only_arch" ]; then load_arch "$only_arch"; fi
+	[ -z "$only_flavor" ] || check_flavor "$only_flavor"
+	check_words MACHINE "$only_machine" "$(column "$1" 3)"
+	check_words VARIANT "$only_variant" "$(column "$1" 5)"
+	unset ARCH MACHINE MMU FLAVOR VARIANT KCONFIG_EXTRA INITRD KERNEL RUN_DIR
+	[ -n "$(cells "$1")" ] || die "nothing in list '$1' is left by ARCH='$only_arch' MACHINE='$only_machine' FLAVOR='$only_flavor' VARIANT='$only_variant'" \
+		"scripts/matrix.list has the cells; leave a variable out"
+}
+
+# cells LIST: its cells that were asked for, a line each
+cells() {
+	awk -v list="$1" -v a="$only_arch" -v m="$only_machine" -v f="$only_flavor" -v v="$only_variant" '
+		function wanted(only, word) { return only == "" || index(" " only " ", " " word " ") }
+		!/^#/ && index("," $1 ",", "," list ",") && wanted(a, $2) && wanted(v, $5) {
+			nf = split($4, flavor, ",")
+			nm = split($3, machine, ",")
+			ns = split($6, suite, ",")
+			for (j = 1; j <= nm; j++)
+				for (i = 1; i <= nf; i++)
+					for (k = 1; k <= ns; k++)
+						if (wanted(f, flavor[i]) && wanted(m, machine[j]))
+							print $2, machine[j], flavor[i], $5, suite[k]
+		}' "$LIST"
+}
+
+# words_of FIELD: of the cells on stdin, each word once
+words_of() { awk -v field="$1" '!seen[$field]++ { print $field }' | paste -sd ' '; }
+
+# in_cell CELL CMD...: CMD there
+in_cell() {
+	local -x ARCH MACHINE FLAVOR VARIANT
+	read -r ARCH MACHINE FLAVOR VARIANT _ <<<"$1"
+	VARIANT=${VARIANT#-}
+	[ "$MACHINE" != - ] || MACHINE=''
+	shift
+	"$@"
+}
+
+# cell_name CELL: MACHINE/FLAVOR[/VARIANT]
+cell_name() {
+	local machine flavor variant
+	read -r _ machine flavor variant _ <<<"$1"
+	[ "$variant" != - ] || variant=
+	printf '%s/%s%s\n' "$machine" "$flavor" "${variant:+/$variant}"
+}
+
+cell_key() { in_cell "$1" kernel_key; }
+loaded_run_key() { load_arch "$ARCH" && check_machine && run_key; }
+run_dir() { printf '%s/run/%s\n' "$BUILD" "$( in_cell "$1" loaded_run_key )"; }
+
+# prepare: what a boot of the current cell needs: kernel, modules, ram disk
+prepare() {
+	"$top/scripts/build" || return
+	[ -z "${INITRD-}" ] || return 0
+	"$top/scripts/module" && "$top/scripts/initrd" >"$BUILD/log/initrd-$(kernel_key).log"
+}
+
+# The emulator's, not the kernel's: a CPU runs into a breakpoint of text_poke_bp()
+# that has been taken away, see "Configurations" in Documentation/testing.rst.
+stale_breakpoint() {
+	grep -aq 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd"
+}
+
+# boot_logged DIR: the tests decide; a boot only fails if there is nothing to decide on
+boot_logged() {
+	local rc=0
+	# A boot that is refused must not be judged by the logs of an earlier one.
+	rm -f "$1"/{result.txt,verdict.log,console.log}
+	"$top/scripts/boot" || rc=$?
+	if [ $rc -eq 4 ] && stale_breakpoint "$1"; then
+		warn "QEMU ran into a breakpoint that is not there any more; booting again"
+		rc=0
+		"$top/scripts/boot" || rc=$?
+	fi
+	[ $rc -le 1 ]
+}
+
+# boot_cell CELL: with progress, in APPEND's words.  An earlier boot of the same
+# things, no older than file SINCE, will do.
+boot_cell() {
+	local dir key name
+	dir=$(run_dir "$1") key=$(cell_key "$1") name=$(cell_name "$1")
+	if [ -n "${SINCE-}" ] && [ "$dir/result.txt" -nt "$SINCE" ] &&
+	   [ "$dir/result.txt" -nt "$BUILD/initrd/$key.cpio" ] &&
+	   [ "$dir/result.txt" -nt "$BUILD/kernel/$key/.ptwalk-built" ]; then
+		say "${STEP_PREFIX-}boot $name: done before the interruption"
+		return 0
+	fi
+	in_cell "$1" step "boot $name" "$BUILD/log/boot-${name//\//-}.log" boot_logged "$dir"
+}
+
+# judge_cell CELL: the judge's lines
+judge_cell() {
+	local machine flavor base=
+	read -r _ machine flavor _ <<<"$1"
+	[ "$flavor" != base ] || base=--base
+	# shellcheck disable=SC2086	# none or one word
+	"$top/scripts/judge" "$(run_dir "$1")" --machine "$machine" $base 2>/dev/null
+}
+
+# label NAME: the judge's lines, each case named NAME/suite.case.  A failure
+# that is expected without the series is a pass, with its reason.
+label() {
+	sed -E -e 's,^XFAIL ([^ ]+) \((.*)\)$,PASS \1 (fails as it must: \2),' \
+		-e 's,^XFAIL ,PASS ,' -e "s,^(PASS|FAIL|SKIP) ,&$1/,"
+}
+
+# judged CELL: the judge's lines, labelled; none is a failure
+judged() {
+	local lines
+	lines=$(judge_cell "$1") || :
+	[ -n "$lines" ] || lines='FAIL results (there are none)'
+	label "$(cell_name "$1")" <<<"$lines"
+}
+
+# ------------------------------------------------------------ what runs there
+
+# suite_kunit CELL [GLOB]
+suite_kunit() {
+	local -x APPEND=${APPEND-}
+	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
+	# Without the series races need not be run for long: they prove nothing there.
+	case $1 in *' base '*)
+		APPEND="ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_reclaim_user.seconds=1${APPEND:+ $APPEND}" ;;
+	esac
+	boot_cell "$1" >&2 </dev/null || :
+	judged "$1"
+}
+
+# suite_torture CELL [SECONDS]: TORTURE= is the default of the latter; nothing without
+suite_torture() {
+	local -x DURATION=${2:-${TORTURE-}}
+	local name log
+	[ -n "$DURATION" ] || return 0
+	name=torture-$(cell_name "$1")
+	log=$BUILD/log/${name//\//-}.log
+	if ! grep -q '^CONFIG_TRANSPARENT_HUGEPAGE=y' "$BUILD/kernel/$(cell_key "$1")/.config"; then
+		echo "SKIP $name (this kernel has no transparent huge pages)"
+	elif in_cell "$1" step "$name" "$log" "$top/scripts/torture" >&2 </dev/null; then
+		echo "PASS $name"
+	else
+		echo "FAIL $name ($(tail -n1 "$log"))"
+	fi
+}
+
+# run_cell CELL: lines PASS|FAIL|SKIP.  A kernel is built once.
+declare -A PREPARED=()
+run_cell() {
+	local key suite=${1##* } what=prepare
+	key=$(cell_key "$1")
+	if [ -z "${PREPARED[$key]-}" ]; then
+		PREPARED[$key]=yes
+		[ "$(words_of 2 <<<"$1")" != - ] || what=$top/scripts/build
+		in_cell "$1" "$what" >&2 </dev/null || PREPARED[$key]=no
+		if [ "${PREPARED[$key]}" = yes ]; then
+			echo "PASS build-$key"
+		else
+			echo "FAIL build-$key (see the log above)"
+		fi
+	fi
+	case ${PREPARED[$key]},$suite in
+	no,*|*,-) ;;
+	*=*) "suite_${suite%%=*}" "$1" "${suite#*=}" ;;
+	*) "suite_$suite" "$1" ;;
+	esac
+}
+
+# run_cells LIST
+run_cells() {
+	local cell
+	cells "$1" >"$BUILD/log/cells-$1.txt"
+	while read -r cell <&3; do run_cell "$cell"; done 3<"$BUILD/log/cells-$1.txt"
+}
