@@ -74,11 +74,15 @@ test_boot_reports_too_few_results() {
 }
 
 test_boot_interrupted_leaves_no_qemu() {
-	local pid rc=0
+	local pid i rc=0
 	needs_kernel
 	RUN_DIR=$T/run TIMEOUT=60 APPEND=ptwalk.misbehave=hang setsid env --default-signal=INT "$top/scripts/boot" >"$T/out" 2>&1 &
 	pid=$!
-	sleep 4
+	for ((i = 0; i < 300; i++)); do
+		! grep -aqs '^run: ' "$T/run/verdict.log" || break
+		sleep 0.1
+	done
+	pgrep -r R,S,D -g "$pid" -f qemu-system || fail 'QEMU never ran'
 	kill -INT -- "-$pid"
 	wait "$pid" || rc=$?
 	[ $rc -eq 130 ] || fail "status $rc"
