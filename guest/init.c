@@ -672,7 +672,7 @@ static void print_end(void)
 		ok ? "ok" : "fail", tests, failed, skipped, complaints);
 }
 
-/* Some machines are booted with maxcpus=1: icount_append() of scripts/lib.sh says why. */
+/* Hash is booted with maxcpus=1 under -icount: scripts/arch/ppc64le.conf says why. */
 static void start_cpus(void)
 {
 	char path[64];
