@@ -79,7 +79,7 @@ prepare() {
 }
 
 # The emulator's, not the kernel's: a CPU runs into a breakpoint of text_poke_bp()
-# that has been taken away, see "Configurations" in Documentation/testing.rst.
+# that has been taken away, see "Faults of QEMU" in Documentation/testing.rst.
 stale_breakpoint() {
 	grep -aq 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd"
 }
