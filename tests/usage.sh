@@ -11,7 +11,7 @@ m() { BUILD=$T/b make -s -C "$top" "$@"; }
 test_unknown_arch() {
 	local t
 	for t in kernel module boot torture run print-image check; do
-		refused 2 "unknown ARCH 'mips'" 'one of: ppc64le x86_64' m "$t" ARCH=mips
+		refused 2 "unknown ARCH 'mips'" 'one of: .*x86_64' m "$t" ARCH=mips
 	done
 	refused 2 'unknown ARCH' 'one of' m kernel ARCH=../x
 	[ ! -e "$T/b/kernel" ]
@@ -20,7 +20,7 @@ test_unknown_arch() {
 test_unknown_machine() {
 	refused 2 "unknown MACHINE 'radix' for ARCH=x86_64" 'one of: x86' m boot ARCH=x86_64 MMU=radix
 	refused 2 "unknown MACHINE 'nohash'" 'one of: radix hash powernv' m boot ARCH=ppc64le MACHINE=nohash
-	refused 2 "unknown MACHINE 'nohash'" 'some of: x86 radix hash' m run MACHINE=nohash
+	refused 2 "unknown MACHINE 'nohash'" 'some of: x86 ' m run MACHINE=nohash
 }
 
 test_unknown_flavor() {
