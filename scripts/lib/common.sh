@@ -5,7 +5,7 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$top/build}
-PATCHES=${PATCHES:-$top/patches/v6.12}
+PATCHES=${PATCHES:-$top/patches/${BASE:=v6.12}}
 case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 ARCH=${ARCH:-x86_64}
