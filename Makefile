@@ -3,7 +3,7 @@
 
 help:
 	@scripts/help
-TARGETS := run check deps fetch tree kernel module boot apply sublevels series table bisect \
+TARGETS := run check deps fetch tree kernel module boot apply unapply sublevels series table bisect \
 	mutants variants models static torture walk-code bench selftests clean
 $(TARGETS):
 	@scripts/$(or $(script-$@),$@)

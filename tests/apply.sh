@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
-# make apply: every refusal leaves the tree as it was.
+# make apply and make unapply: every refusal leaves the tree as it was.
 
 set -eu
 . "$(dirname "$0")/lib.sh"
 
-apply() { PATCHES=$T/series KDIR=$1 "$top/scripts/apply"; }
+# apply DIR [TOPICS]; likewise unapply
+apply() { PATCHES=$T/series KDIR=$1 TOPICS=${2-} "$top/scripts/apply"; }
+unapply() { PATCHES=$T/series KDIR=$1 TOPICS=${2-} "$top/scripts/unapply"; }
 
-# unchanged ERROR CURE DIR: apply refuses, and DIR is byte for byte the same
+# unchanged ERROR CURE DIR [COMMAND [TOPICS]]: apply, or COMMAND, refuses, and DIR
+# is byte for byte the same
 unchanged() {
 	state "$3" >"$T/before"
-	refused 2 "$1" "$2" apply "$3"
+	refused 2 "$1" "$2" "${4-apply}" "$3" "${5-}"
 	state "$3" | diff "$T/before" - || fail 'the tree was changed'
 }
 
@@ -80,8 +83,9 @@ test_apply_already_whole() {
 
 test_apply_already_in_part() {
 	fake_series "$T/series"; fake_kernel "$T/k"
+	printf '%s\n' 'tests 1-1 - Count.' 'words 2-3 - Count on.' >"$T/series/TOPICS"
 	git -C "$T/k" am -q "$T"/series/0001-* "$T"/series/0002-*
-	unchanged 'already carries the first 2 of 3' 'from 0003-mm-gup-count-further.patch on' "$T/k"
+	unchanged 'already carries the first 1 of 2 patches of topic words' 'from 0003-mm-gup-count-further.patch on' "$T/k"
 }
 
 misfit() {
@@ -118,18 +122,179 @@ test_apply_without_identity() {
 	[ "$(git -C "$T/k" log --oneline source.. | wc -l)" -eq 3 ]
 }
 
-# The series itself on the pinned source, as a user would
-test_apply_real_series() {
-	local build=${BUILD:-$top/build}
+# both DIR: a git tree and a plain one, of the same files
+both() { fake_kernel "$T/git"; cp -r "$T/git" "$T/plain"; rm -rf "$T/plain/.git"; }
+
+same() { diff -r -x .git "$1" "$2" || fail "$1 and $2 differ"; }
+
+test_apply_topic_with_what_it_needs() {
+	fake_series "$T/series"; both
+	for k in "$T/git" "$T/plain"; do
+		apply "$k" further
+		grep -q 'line ten' "$k/mm/gup.c"
+		grep -q 'line fifty' "$k/mm/gup.c"
+		[ ! -e "$k/mm/new.c" ]
+		apply "$k"
+		same "$k" "$T/series.work"
+	done
+	[ "$(git -C "$T/git" log --format=%s -n1)" = 'mm/memory: count in words too, with a subject that is longer than one line' ]
+}
+
+test_apply_topic_that_is_there() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	apply "$T/k" tests
+	unchanged 'already carries tests' 'make unapply' "$T/k" apply tests
+}
+
+test_apply_unknown_topic() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	unchanged "unknown TOPICS 'collapse'" 'TOPICS= some of: tests memory further' "$T/k" apply 'tests collapse'
+}
+
+test_apply_chooses_the_base_by_version() {
+	mkdir "$T/top"; cp -r "$top/scripts" "$T/top/"
+	fake_series "$T/top/patches/v6.12"
+	cp -r "$T/top/patches/v6.12" "$T/top/patches/v7.3"
+	rm -rf "$T/top/patches/v6.12.work"
+	sed -i 's/^UPSTREAM=.*/UPSTREAM=v7.3.4/' "$T/top/patches/v7.3/BASE"
+	sed -i 's/line ten/line 0xa/' "$T/top/patches/v7.3"/*.patch
+	fake_kernel "$T/k"
+	sed -i 's/^VERSION.*/VERSION = 7/; s/^PATCHLEVEL.*/PATCHLEVEL = 3/; s/^SUBLEVEL.*/SUBLEVEL = 4/' "$T/k/Makefile"
+	git -C "$T/k" commit -q -a -m 7.3.4
+	KDIR=$T/k "$T/top/scripts/apply"
+	grep 'line 0xa of gup' "$T/k/mm/gup.c"
+	fake_kernel "$T/other"; sed -i 's/^PATCHLEVEL.*/PATCHLEVEL = 6/' "$T/other/Makefile"; git -C "$T/other" commit -q -a -m 6.6
+	refused 2 'is Linux 6\.6, the series is for 6\.12\.y or 7\.3\.y' 'best v6\.12\.117 or v7\.3\.4' \
+		env KDIR="$T/other" "$T/top/scripts/apply"
+}
+
+test_apply_leaves_no_worktree_and_no_configuration() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	cp "$T/k/.git/config" "$T/config"
+	apply "$T/k"
+	diff "$T/config" "$T/k/.git/config"
+	[ ! -e "$T/k/.git/worktrees" ]
+	[ "$(git -C "$T/k" for-each-ref --format='%(refname)')" = "$(printf '%s\n' refs/heads/main refs/tags/source)" ]
+}
+
+test_unapply_moves_the_branch_back() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	apply "$T/k"; unapply "$T/k"
+	[ "$(git -C "$T/k" rev-parse HEAD)" = "$(git -C "$T/k" rev-parse source)" ]
+	[ -z "$(git -C "$T/k" status --porcelain)" ]
+}
+
+test_unapply_adds_a_commit_if_others_have_them() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	apply "$T/k"; git -C "$T/k" tag mine; unapply "$T/k"
+	[ "$(git -C "$T/k" rev-parse HEAD~1)" = "$(git -C "$T/k" rev-parse mine)" ]
+	[ "$(git -C "$T/k" rev-parse 'HEAD^{tree}')" = "$(git -C "$T/k" rev-parse 'source^{tree}')" ]
+	[ -z "$(git -C "$T/k" status --porcelain)" ]
+}
+
+test_unapply_keeps_what_came_after() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	apply "$T/k"; echo mine >"$T/k/mine"; git -C "$T/k" add mine; git -C "$T/k" commit -q -m mine
+	unapply "$T/k"
+	[ "$(git -C "$T/k" log --format=%s -n1 HEAD~1)" = mine ]
+	[ "$(git -C "$T/k" diff --name-only source)" = mine ]
+}
+
+test_unapply_one_topic_then_all() {
+	fake_series "$T/series"; both; cp -r "$T/plain" "$T/source"
+	for k in "$T/git" "$T/plain"; do
+		apply "$k"
+		unapply "$k" memory
+		[ ! -e "$k/mm/new.c" ]
+		grep -q 'line fifty' "$k/mm/gup.c"
+		unapply "$k"
+		same "$k" "$T/source"
+	done
+}
+
+test_unapply_refuses_what_is_needed() {
+	fake_series "$T/series"; both
+	for k in "$T/git" "$T/plain"; do
+		apply "$k"
+		unchanged 'tests memory: still needed by further' "TOPICS='tests memory further'" "$k" unapply 'tests memory'
+	done
+}
+
+test_unapply_refuses_what_is_not_there() {
+	fake_series "$T/series"; both
+	for k in "$T/git" "$T/plain"; do
+		unchanged 'carries no topic' 'nothing to do' "$k" unapply
+		apply "$k" memory
+		unchanged 'does not carry topic tests' 'it carries: memory' "$k" unapply tests
+	done
+}
+
+test_unapply_refuses_changed_and_dirty() {
+	fake_series "$T/series"; fake_kernel "$T/k"
+	apply "$T/k"
+	sed -i 's/line fifty/line 0x32/' "$T/k/mm/gup.c"
+	unchanged 'not committed' 'git .* stash' "$T/k" unapply
+	git -C "$T/k" commit -q -a -m mine
+	unchanged 'does not carry topic further, or was changed on top' 'it carries: tests memory' "$T/k" unapply further
+}
+
+# real DIR: the pinned source, only the files that the series changes
+real() {
+	local build=${BUILD:-$top/build} g=(git -c safe.directory='*')
+	unset PATCHES
+	series=$top/patches/${BASE:-v6.12} k=$1
 	[ -e "$build/tree/patched/.git" ] || skip 'no build/tree/patched yet'
-	git -c safe.directory='*' -C "$build/tree/base" diff --quiet HEAD || skip 'build/tree has local changes'
+	sed -n 's/^diff --git a\/\(.*\) b\/.*/\1/p' "$series"/*.patch | cat - <(printf '%s\n' Makefile Kbuild mm/gup.c) | sort -u >"$T/files"
+	mkdir "$k" "$k.patched"
+	( cd "$build/tree/base"; "${g[@]}" ls-tree -r --name-only source | grep -xFf "$T/files" | xargs "${g[@]}" archive source ) | tar -xf - -C "$k"
+	( cd "$build/tree/patched"; xargs "${g[@]}" archive HEAD ) <"$T/files" | tar -xf - -C "$k.patched"
+	git init -q "$k"; git -C "$k" add -f .; git -C "$k" commit -q -m source; git -C "$k" tag source
+	export KDIR=$k
+}
+
+# The series itself on the pinned source, as a user would: whole, less a topic,
+# and not at all
+test_apply_real_series() {
+	real "$T/k"
+	"$top/scripts/apply"
+	same "$k" "$k.patched"
+	env TOPICS=kvm-hv "$top/scripts/unapply"
+	refused 2 'collapse: still needed by hash docs' 'collapse hash docs' env TOPICS=collapse "$top/scripts/unapply"
+	"$top/scripts/unapply"
+	git -C "$k" diff --exit-code source
+}
+
+test_apply_real_series_to_files() {
+	real "$T/k"
+	rm -rf "$k/.git"; cp -r "$k" "$k.source"
+	"$top/scripts/apply"
+	same "$k" "$k.patched"
+	"$top/scripts/unapply"
+	same "$k" "$k.source"
+}
+
+# Each topic with what it needs, alone; then the rest on top of it
+test_apply_each_real_topic() {
+	local t topics
+	real "$T/k"
+	mapfile -t topics < <(awk '/^[a-z]/ {print $1}' "$series/TOPICS")
+	for t in "${topics[@]}"; do
+		git -C "$k" reset -q --hard source
+		TOPICS=$t "$top/scripts/apply" || fail "topic $t does not apply with what it needs"
+		"$top/scripts/apply" || fail "the rest does not apply after topic $t"
+		same "$k" "$k.patched"
+	done
+}
+
+# Without moving a single file of the whole source that no patch touches
+test_apply_real_series_to_the_whole_source() {
+	local build=${BUILD:-$top/build}
+	real "$T/small"
 	git -c safe.directory='*' clone -q -s -n "$build/tree/base" "$T/k"
-	cd "$T/k"
-	sed -n 's/^diff --git a\/\(.*\) b\/.*/\/\1/p' "$top"/patches/v6.12/*.patch |
-		cat - <(printf '/%s\n' Makefile Kbuild mm/gup.c) | git sparse-checkout set --no-cone --stdin
-	git checkout -q -B mine "$(git -C "$build/tree/base" rev-list HEAD | tail -n1)"
+	sed 's|^|/|' "$T/files" | git -C "$T/k" sparse-checkout set --no-cone --stdin
+	git -C "$T/k" checkout -q -B mine source
 	KDIR=$T/k "$top/scripts/apply"
-	[ "$(git rev-parse 'HEAD^{tree}')" = "$(git -C "$build/tree/patched" rev-parse 'HEAD^{tree}')" ] ||
+	[ "$(git -C "$T/k" rev-parse 'HEAD^{tree}')" = "$(git -C "$build/tree/patched" rev-parse 'HEAD^{tree}')" ] ||
 		fail 'not what make tree makes'
 }
 

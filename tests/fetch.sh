@@ -6,6 +6,8 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 fetch() { BUILD=$T/b PATCHES=$T/p PATH=$T/bin:$PATH "$top/scripts/fetch"; }
+fetch_from() { SOURCE=$1 fetch; }
+tree() { BUILD=$T/b PATCHES=$T/p PATH=$T/bin:$PATH FLAVOR=${1-patched} SOURCE=${2-} "$top/scripts/tree"; }
 
 # fake_apt VERSION: an archive that has only VERSION, of the fake source
 fake_apt() {
@@ -32,7 +34,9 @@ test_fetch_newer_version_with_notice() {
 	fetch >"$T/out" 2>&1
 	grep 'no longer has linux-source-6.12 6.12.117-0test; taking 6.12.200-1' "$T/out"
 	grep 'not pinned' "$T/out"
-	BUILD=$T/b PATCHES=$T/p FLAVOR=patched PATH=$T/bin:$PATH "$top/scripts/tree"
+	tree
+	{ fetch; tree base; tree; } 2>&1 | tee "$T/again"
+	! grep -q notice "$T/again" || fail 'the notice comes a second time'
 }
 
 test_fetch_refuses_corrupt_archive() {
@@ -56,8 +60,61 @@ test_fetch_refuses_corrupt_download() {
 test_fetch_nothing_offered() {
 	fake_source "$T/b" "$T/p"; fake_apt 6.12.117-0test
 	printf '#!/bin/sh\nexit 0\n' >"$T/bin/apt-cache"; printf '#!/bin/sh\nexit 100\n' >"$T/bin/apt-get"
-	refused 2 'could not get linux-source-6.12' 'apt-get update' fetch
+	refused 2 'could not get linux-source-6.12' 'apt-get update, with one of debian/stable .* SOURCE=' fetch
 	[ -z "$(ls "$T"/b/download/)" ]
+}
+
+# own VERSION: a tree of the user's, in git, built
+own() {
+	fake_kernel "$T/own"
+	echo '*.o' >"$T/own/.gitignore"; echo object >"$T/own/mm/gup.o"
+	sed -i "s/^SUBLEVEL.*/SUBLEVEL = $1/" "$T/own/Makefile"
+	git -C "$T/own" add -A; git -C "$T/own" commit -q -m own
+}
+
+# used NOTICE SOURCE: build/tree is made of it, with a notice, once
+used() {
+	tree patched "$2" 2>&1 | tee "$T/out"
+	grep -q "notice: $1" "$T/out" || fail "no notice '$1'"
+	[ "$(git -C "$T/b/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
+	grep -q 'SUBLEVEL = 99' "$T/b/tree/base/Makefile"
+	{ tree base "$2"; tree; } 2>&1 | tee "$T/out"	# the latter goes by what is there
+	! grep -q notice "$T/out" || fail 'the notice comes a second time'
+}
+
+test_fetch_source_tree() {
+	fake_source "$T/b" "$T/p"; own 99
+	used 'SOURCE=.*is Linux 6.12.99, but not the source' "$T/own/"
+	[ ! -e "$T/b/tree/base/mm/gup.o" ] || fail 'what was built came along'
+}
+
+test_fetch_source_tarball() {
+	fake_source "$T/b" "$T/p"; own 99
+	tar -C "$T" -czf "$T/linux-6.12.99.tar.gz" --exclude=.git own
+	used 'SOURCE=.*is Linux 6.12.99, but not the source' "$T/linux-6.12.99.tar.gz"
+}
+
+test_fetch_source_that_is_pinned() {
+	fake_source "$T/b" "$T/p"; mv "$T"/b/download/*.xz "$T/mine.tar.xz"
+	tree patched "$T/mine.tar.xz" 2>&1 | tee "$T/out"
+	! grep -q notice "$T/out" || fail 'a notice for the pinned source'
+}
+
+test_fetch_refuses_source() {
+	fake_source "$T/b" "$T/p"; own 99
+	refused 2 'there is no SOURCE=/nowhere' 'SOURCE= a tarball or tree of Linux 6\.12\.y, best v6\.12\.117' fetch_from /nowhere
+	mkdir "$T/empty"; tar -C "$T" -cJf "$T/empty.tar.xz" empty
+	refused 2 'is no kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty"
+	refused 2 'is no kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty.tar.xz"
+	sed -i 's/^PATCHLEVEL.*/PATCHLEVEL = 6/' "$T/own/Makefile"
+	refused 2 'is Linux 6\.6\.99, the series is for 6\.12\.y' 'best v6\.12\.117' fetch_from "$T/own"
+	[ ! -e "$T/b/tree" ]
+}
+
+test_fetch_source_is_not_that_of_the_tree() {
+	fake_source "$T/b" "$T/p"; own 99
+	tree
+	refused 2 'is of linux-source-6.12_6.12.117-0test.tar.xz, and .*/own names another' 'remove it' tree patched "$T/own"
 }
 
 run_tests

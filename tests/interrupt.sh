@@ -59,23 +59,22 @@ test_interrupt_checkout() {
 
 # At the last of the three patches
 test_interrupt_apply() {
-	local time='s/^\(\.\/mm[^ ]* [0-7]*\) [0-9.]*/\1/'	# of files written and restored
-	fake_series "$T/p"; fake_kernel "$T/k"; state "$T/k" | grep -v '^ORIG_HEAD$' >"$T/before"
+	fake_series "$T/p"; fake_kernel "$T/k"; state "$T/k" >"$T/before"
 	mkdir -p "$T/k/.git/hooks"
 	printf '#!/bin/sh\n[ -e %s ] && exit 0\n[ -e mm/new.c ] || exit 0\ntouch %s\nsleep 1000.25\n' "$T/reached" "$T/reached" >"$T/k/.git/hooks/pre-applypatch"
 	chmod +x "$T/k/.git/hooks/pre-applypatch"
 	mkdir "$T/bin"
 	interrupt make -s -C "$top" PATCHES="$T/p" apply KDIR="$T/k"
 	grep -q 'is as it was' "$T/out"
-	state "$T/k" | grep -v '^ORIG_HEAD$' | sed "$time" >"$T/after"
-	sed "$time" "$T/before" | diff - "$T/after"
+	state "$T/k" | grep -v hooks | diff <(grep -v hooks "$T/before") -
 	make -s -C "$top" PATCHES="$T/p" apply KDIR="$T/k"
 }
 
 test_interrupt_apply_plain() {
 	fake_series "$T/p"; fake_kernel "$T/k"; rm -rf "$T/k/.git"; state "$T/k" >"$T/before"
-	slow cmp 'case "$*" in *mm/new.c*) ;; *) false ;; esac'
+	slow git 'case "$*" in *" --apply"*) echo half >mm/new.c; rm mm/gup.c; rm Kbuild ;; *) false ;; esac'
 	interrupt make -s -C "$top" PATCHES="$T/p" apply KDIR="$T/k"
+	grep -q 'is as it was' "$T/out"
 	state "$T/k" | diff "$T/before" -
 	make -s -C "$top" PATCHES="$T/p" apply KDIR="$T/k"
 	diff -r -x .git "$T/k" "$T/p.work"

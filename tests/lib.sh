@@ -7,7 +7,7 @@
 
 # shellcheck disable=SC2034
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-unset MAKEFLAGS MFLAGS MAKELEVEL ARCH MACHINE MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA KDIR FORCE INITRD STEP_PREFIX
+unset MAKEFLAGS MFLAGS MAKELEVEL ARCH MACHINE MMU FLAVOR DEBUG VARIANT KCONFIG_EXTRA KDIR TOPICS BASE SOURCE FORCE INITRD STEP_PREFIX
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 export GIT_AUTHOR_NAME=tester GIT_AUTHOR_EMAIL=tester@localhost
 export GIT_COMMITTER_NAME=tester GIT_COMMITTER_EMAIL=tester@localhost
@@ -69,7 +69,7 @@ fake_kernel() {
 	git -C "$1" tag source
 }
 
-# fake_series DIR: three patches for fake_kernel, with BASE, in DIR
+# fake_series DIR: three patches for fake_kernel, a topic each, with BASE, in DIR
 fake_series() {
 	local w=$1.work
 	fake_kernel "$w"
@@ -86,7 +86,9 @@ fake_series() {
 	git format-patch -q -o "$1" --zero-commit --no-signature --stat=75 --numbered \
 		--diff-algorithm=histogram --abbrev=12 source..HEAD )
 	echo 'cover' >"$1/0000-cover-letter.patch"
-	printf 'UPSTREAM=v6.12.117\nDEBIAN=6.12.117-0test\nSHA256=%s\nBASE_PATCHES=1\n' "${2-none}" >"$1/BASE"
+	printf '%s\n' UPSTREAM=v6.12.117 PACKAGE=linux-source-6.12 DEBIAN=6.12.117-0test SHA256="${2-none}" \
+		SUITES=debian/stable >"$1/BASE"
+	printf '%s\n' '# topics' 'tests 1-1 - Count.' 'memory 2-2 - Count too.' 'further 3-3 (tests) Count on.' >"$1/TOPICS"
 }
 
 # fake_source BUILD PATCHES: the same as a tarball where "make fetch" puts it

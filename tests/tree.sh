@@ -97,12 +97,28 @@ test_bytes_of_the_real_series() {
 	local build=${BUILD:-$top/build}
 	[ -e "$build/tree/patched/.git" ] || skip 'no build/tree/patched yet'
 	cp -r "$top/patches/v6.12" "$T/p"
+	unset PATCHES
 	FLAVOR=patched "$top/scripts/tree"
 	# As if regenerated, without touching the real ones
 	cp "$build/tree/patched.stamp" "$T/stamp"
 	PATCHES=$T/p "$top/scripts/series"
 	cp "$T/stamp" "$build/tree/patched.stamp"
 	diff -r "$top/patches/v6.12" "$T/p"
+}
+
+# TOPICS says where each patch belongs
+test_tree_refuses_topics_that_do_not_fit_the_series() {
+	fake_source "$T/b" "$T/p"
+	sed -i 's/^further 3-3/further 3-4/' "$T/p/TOPICS"
+	refused 2 'ends with patch 4, the series with 3' 'correct the ranges' tree
+	sed -i 's/^further 3-4/further 2-3/' "$T/p/TOPICS"
+	refused 2 'further does not begin with patch 3' 'correct the ranges' tree
+	sed -i 's/^further.*/further 3-3 later Count./' "$T/p/TOPICS"
+	refused 2 'further needs later, which is not before it' 'reorder the series' tree
+}
+
+test_tree_names_the_bases() {
+	refused 2 'no .*/patches/v6.13/BASE' 'BASE= one of: .*v6\.12' env BASE=v6.13 BUILD="$T/b" FLAVOR=patched "$top/scripts/tree"
 }
 
 run_tests

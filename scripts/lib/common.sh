@@ -5,7 +5,7 @@
 
 top=$(unset CDPATH; cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$top/build}
-PATCHES=${PATCHES:-$top/patches/v6.12}
+PATCHES=${PATCHES:-$top/patches/${BASE:=v6.12}}
 case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 # make_build: the build folder, marked: backups leave it out, and "make clean" knows it

@@ -1,26 +1,88 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2154	# variables of common.sh
 # The series as files, and as commits made without touching a work tree.
-# To be sourced after lib.sh.
+# To be sourced after common.sh.
 
-# series_files [N]: the patches (the first N) in order; never the cover letter
+# series_files: the patches in order; never the cover letter
 series_files() {
-	local f n=0
+	local f
 	for f in "$PATCHES"/[0-9]*.patch; do
-		case ${f##*/} in 0000-*) continue ;; esac
-		[ -f "$f" ] || continue
-		n=$((n + 1))
-		[ "$n" -le "${1-100000}" ] || break
-		printf '%s\n' "$f"
+		case ${f##*/} in 0000-*|'[0-9]*') ;; *) printf '%s\n' "$f" ;; esac
 	done
 }
 
-# load_base: UPSTREAM DEBIAN SHA256 BASE_PATCHES
+# load_base: what $PATCHES/BASE says; LINUX is the version without its sublevel
 load_base() {
-	[ -f "$PATCHES/BASE" ] || die "no $PATCHES/BASE" "PATCHES= must name a folder like patches/v6.12"
+	[ -f "$PATCHES/BASE" ] ||
+		die "no $PATCHES/BASE" "BASE= one of: $(cd "$top/patches" && echo *)"
 	# shellcheck source=/dev/null
 	. "$PATCHES/BASE"
+	LINUX=${UPSTREAM#v} LINUX=${LINUX%.*}
 }
+
+# load_topics: what $PATCHES/TOPICS says: the names in TOPIC; RANGE (first last)
+# and NEEDS by name; all patches in FILES
+load_topics() {
+	local name range needs t n=0
+	declare -ga TOPIC=() FILES=()
+	declare -gA RANGE=() NEEDS=()
+	[ -f "$PATCHES/TOPICS" ] || die "no $PATCHES/TOPICS" "a line for each topic, like those of $top/patches/*/TOPICS"
+	mapfile -t FILES < <(series_files)
+	while read -r name range needs _; do
+		case $name in ''|'#'*) continue ;; esac
+		needs=${needs//[()]/} needs=${needs#-}
+		for t in ${needs//,/ }; do
+			[ -n "${RANGE[$t]-}" ] || die "$PATCHES/TOPICS: $name needs $t, which is not before it" "reorder the series"
+		done
+		[ "${range%-*}" = $((n + 1)) ] || die "$PATCHES/TOPICS: $name does not begin with patch $((n + 1))" "correct the ranges"
+		n=${range#*-}
+		TOPIC+=("$name") RANGE[$name]=${range/-/ } NEEDS[$name]=${needs//,/ }
+	done <"$PATCHES/TOPICS"
+	[ "$n" = "${#FILES[@]}" ] || die "$PATCHES/TOPICS ends with patch $n, the series with ${#FILES[@]}" "correct the ranges"
+}
+
+# closure TOPIC...: they and those that they need, in the order of the series
+closure() {
+	local i t n
+	local -A in=()
+	for t; do in[$t]=1; done
+	for ((i = ${#TOPIC[@]} - 1; i >= 0; i--)); do
+		t=${TOPIC[i]}
+		[ -z "${in[$t]-}" ] || for n in ${NEEDS[$t]}; do in[$n]=1; done
+	done
+	for t in "${TOPIC[@]}"; do [ -z "${in[$t]-}" ] || echo "$t"; done
+}
+
+# topic_files TOPIC...: their patches
+topic_files() {
+	local t first last
+	for t; do
+		read -r first last <<<"${RANGE[$t]}"
+		printf '%s\n' "${FILES[@]:first - 1:last - first + 1}"
+	done
+}
+
+# What the source commit of build/tree says besides the name of the source
+source_note() { echo "For $UPSTREAM, $PACKAGE $DEBIAN"; }
+
+# check_source REPO: dies unless its source was taken for this base, and is the
+# user's SOURCE, if one is given
+check_source() {
+	local name note own=${SOURCE-}
+	name=$(own_git -C "$1" log -1 --format=%s source)
+	note=$(own_git -C "$1" log -1 --format=%b source)
+	own=${own%/}
+	case $name:$note in
+	"${own##*/}:$(source_note)"|"${PACKAGE}_$DEBIAN.tar.xz:Based on upstream $UPSTREAM") return 0 ;;
+	*":$(source_note)") [ -n "$own" ] || return 0 ;;
+	esac
+	die "$BUILD/tree is of $name, and ${own:-$PATCHES/BASE} names another source, ${own:-${PACKAGE}_$DEBIAN}" \
+		"take work of yours out of $BUILD/tree, remove it, and try again"
+}
+
+# touched PATCH...: the files that they change or create
+touched() { sed -n 's/^diff --git a\/\(.*\) b\/.*/\1/p' "$@" | sort -u; }
 
 # commit_patch GIT INDEX PARENT PATCH: what "git am" would make of PATCH on
 # PARENT, whose tree INDEX holds; prints the commit.  Committer is author and
