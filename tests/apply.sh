@@ -243,11 +243,11 @@ real() {
 	local build=${BUILD:-$top/build} g=(git -c safe.directory='*')
 	unset PATCHES
 	series=$top/patches/${BASE:-v6.12} k=$1
-	[ -e "$build/tree/patched/.git" ] || skip 'no build/tree/patched yet'
+	[ -e "$build/v6.12/tree/patched/.git" ] || skip 'no build/tree/patched yet'
 	sed -n 's/^diff --git a\/\(.*\) b\/.*/\1/p' "$series"/*.patch | cat - <(printf '%s\n' Makefile Kbuild mm/gup.c) | sort -u >"$T/files"
 	mkdir "$k" "$k.patched"
-	( cd "$build/tree/base"; "${g[@]}" ls-tree -r --name-only source | grep -xFf "$T/files" | xargs "${g[@]}" archive source ) | tar -xf - -C "$k"
-	( cd "$build/tree/patched"; xargs "${g[@]}" archive HEAD ) <"$T/files" | tar -xf - -C "$k.patched"
+	( cd "$build/v6.12/tree/base"; "${g[@]}" ls-tree -r --name-only source | grep -xFf "$T/files" | xargs "${g[@]}" archive source ) | tar -xf - -C "$k"
+	( cd "$build/v6.12/tree/patched"; xargs "${g[@]}" archive HEAD ) <"$T/files" | tar -xf - -C "$k.patched"
 	git init -q "$k"; git -C "$k" add -f .; git -C "$k" commit -q -m source; git -C "$k" tag source
 	export KDIR=$k
 }
@@ -290,11 +290,11 @@ test_apply_each_real_topic() {
 test_apply_real_series_to_the_whole_source() {
 	local build=${BUILD:-$top/build}
 	real "$T/small"
-	git -c safe.directory='*' clone -q -s -n "$build/tree/base" "$T/k"
+	git -c safe.directory='*' clone -q -s -n "$build/v6.12/tree/base" "$T/k"
 	sed 's|^|/|' "$T/files" | git -C "$T/k" sparse-checkout set --no-cone --stdin
 	git -C "$T/k" checkout -q -B mine source
 	KDIR=$T/k "$top/scripts/apply"
-	[ "$(git -C "$T/k" rev-parse 'HEAD^{tree}')" = "$(git -C "$build/tree/patched" rev-parse 'HEAD^{tree}')" ] ||
+	[ "$(git -C "$T/k" rev-parse 'HEAD^{tree}')" = "$(git -C "$build/v6.12/tree/patched" rev-parse 'HEAD^{tree}')" ] ||
 		fail 'not what make tree makes'
 }
 

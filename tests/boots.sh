@@ -9,7 +9,7 @@ BUILD=${BUILD:-$top/build}
 export BUILD ARCH=x86_64 FLAVOR=patched SMP=2
 
 needs_kernel() {
-	[ -f "$BUILD/initrd/x86_64-patched.cpio" ] || skip 'nothing built yet: make boot ARCH=x86_64'
+	[ -f "$BUILD/v6.12/initrd/x86_64-patched.cpio" ] || skip 'nothing built yet: make boot ARCH=x86_64'
 }
 
 # boots STATUS TEXT HOW TIMEOUT: boot it; one small case of the module

@@ -76,8 +76,8 @@ own() {
 used() {
 	tree patched "$2" 2>&1 | tee "$T/out"
 	grep -q "notice: $1" "$T/out" || fail "no notice '$1'"
-	[ "$(git -C "$T/b/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
-	grep -q 'SUBLEVEL = 99' "$T/b/tree/base/Makefile"
+	[ "$(git -C "$T/b/v6.12/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
+	grep -q 'SUBLEVEL = 99' "$T/b/v6.12/tree/base/Makefile"
 	{ tree base "$2"; tree; } 2>&1 | tee "$T/out"	# the latter goes by what is there
 	! grep -q notice "$T/out" || fail 'the notice comes a second time'
 }
@@ -85,7 +85,7 @@ used() {
 test_fetch_source_tree() {
 	fake_source "$T/b" "$T/p"; own 99
 	used 'SOURCE=.*is Linux 6.12.99, but not the source' "$T/own/"
-	[ ! -e "$T/b/tree/base/mm/gup.o" ] || fail 'what was built came along'
+	[ ! -e "$T/b/v6.12/tree/base/mm/gup.o" ] || fail 'what was built came along'
 }
 
 test_fetch_source_tarball() {
@@ -108,7 +108,7 @@ test_fetch_refuses_source() {
 	refused 2 'is no kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty.tar.xz"
 	sed -i 's/^PATCHLEVEL.*/PATCHLEVEL = 6/' "$T/own/Makefile"
 	refused 2 'is Linux 6\.6\.99, the series is for 6\.12\.y' 'best v6\.12\.117' fetch_from "$T/own"
-	[ ! -e "$T/b/tree" ]
+	[ ! -e "$T/b/v6.12/tree" ]
 }
 
 test_fetch_source_is_not_that_of_the_tree() {

@@ -45,7 +45,7 @@ test_interrupt_unpacking() {
 	fake_source "$T/b" "$T/p"; slow tar
 	interrupt make -s -C "$top" BUILD="$T/b" PATCHES="$T/p" tree FLAVOR=patched
 	m tree FLAVOR=patched
-	[ "$(git -C "$T/b/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
+	[ "$(git -C "$T/b/v6.12/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
 }
 
 test_interrupt_checkout() {
@@ -53,8 +53,8 @@ test_interrupt_checkout() {
 	slow git 'case "$*" in *" checkout "*) ;; *) false ;; esac'
 	interrupt make -s -C "$top" BUILD="$T/b" PATCHES="$T/p" tree FLAVOR=patched
 	m tree FLAVOR=patched
-	[ "$(git -C "$T/b/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
-	[ -z "$(git -C "$T/b/tree/patched" status --porcelain)" ]
+	[ "$(git -C "$T/b/v6.12/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
+	[ -z "$(git -C "$T/b/v6.12/tree/patched" status --porcelain)" ]
 }
 
 # At the last of the three patches

@@ -29,18 +29,18 @@ test_results_keep_every_line() {
 
 test_no_results_are_a_failure() {
 	BUILD=$T/b
-	mkdir -p "$T/b/run/x86_64-patched"
+	mkdir -p "$T/b/v6.12/run/x86_64-patched"
 	matrix
 	judged "$CELL" >"$T/out"
 	cat "$T/out"
 	grep -q '^FAIL x86/patched/' "$T/out"
-	rm -r "$T/b/run"
+	rm -r "$T/b/v6.12/run"
 	judged "$CELL" | grep -q '^FAIL x86/patched/'
 }
 
 # A boot that is refused, with the logs of one that went well in its folder
 test_old_results_are_not_judged() {
-	local run=$T/b/run/x86_64-patched
+	local run=$T/b/v6.12/run/x86_64-patched
 	mkdir -p "$run"
 	printf '%s\n' 'ptwalk-verdict 1' 'plan: suites=1' 'KTAP version 1' '1..1' '    KTAP version 1' \
 		'    # Subtest: ptwalk_x' '    1..1' '    ok 1 a' 'ok 1 ptwalk_x' \
@@ -52,7 +52,7 @@ test_old_results_are_not_judged() {
 	matrix
 	judged "$CELL" | diff - <(echo 'PASS x86/patched/ptwalk_x.a')
 	top=$T/top
-	mkdir -p "$T/b/log"
+	mkdir -p "$T/b/v6.12/log"
 	boot_cell "$CELL" || :
 	judged "$CELL" >"$T/out"
 	cat "$T/out"
@@ -95,7 +95,7 @@ test_program_says_why() {
 # boots that end with a panic, which the console says was for WHY, and then well
 panics_once() {
 	BUILD=$T/b
-	local run=$T/b/run/x86_64-patched
+	local run=$T/b/v6.12/run/x86_64-patched
 	mkdir -p "$run"
 	other_top scripts/boot '#!/bin/sh' "echo 'Oops: $1' >'$run/console.log'" \
 		"echo '-accel tcg,thread=multi' >'$run/qemu.cmd'" \
@@ -110,7 +110,7 @@ test_stale_breakpoint_boots_again() { panics_once 'int3: 0000 [#1] SMP'; }
 
 test_panic_does_not_boot_again() {
 	if panics_once '0000 [#1] SMP'; then fail 'it booted again'; fi
-	[ -e "$T/b/run/x86_64-patched/twice" ]
+	[ -e "$T/b/v6.12/run/x86_64-patched/twice" ]
 }
 
 # lists FIELDS: a matrix.list of that one line

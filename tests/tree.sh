@@ -10,11 +10,11 @@ series() { BUILD=$T/b PATCHES=$T/p "$top/scripts/series"; }
 
 test_tree_same_commits_every_time() {
 	fake_source "$T/b" "$T/p"; tree; tree base
-	git -C "$T/b/tree/patched" rev-parse HEAD >"$T/first"
-	[ "$(git -C "$T/b/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
-	[ "$(git -C "$T/b/tree/base" log --oneline source.. | wc -l)" -eq 1 ]
-	rm -rf "$T/b/tree"; tree
-	git -C "$T/b/tree/patched" rev-parse HEAD | diff "$T/first" -
+	git -C "$T/b/v6.12/tree/patched" rev-parse HEAD >"$T/first"
+	[ "$(git -C "$T/b/v6.12/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
+	[ "$(git -C "$T/b/v6.12/tree/base" log --oneline source.. | wc -l)" -eq 1 ]
+	rm -rf "$T/b/v6.12/tree"; tree
+	git -C "$T/b/v6.12/tree/patched" rev-parse HEAD | diff "$T/first" -
 }
 
 test_tree_then_series_gives_the_same_patches() {
@@ -25,28 +25,28 @@ test_tree_then_series_gives_the_same_patches() {
 
 test_tree_rewrites_only_what_a_patch_changes() {
 	fake_source "$T/b" "$T/p"; tree
-	find "$T/b/tree/patched" -name '*.c' -exec touch -d 2001-01-01 {} +
-	git -C "$T/b/tree/patched" update-index -q --refresh || :
+	find "$T/b/v6.12/tree/patched" -name '*.c' -exec touch -d 2001-01-01 {} +
+	git -C "$T/b/v6.12/tree/patched" update-index -q --refresh || :
 	sed -i 's/^+line fifty/+line FIFTY/' "$T"/p/0003-*; tree
-	grep -q 'line FIFTY' "$T/b/tree/patched/mm/gup.c"
-	[ "$(find "$T/b/tree/patched" -name '*.c' -newermt 2002-01-01 -printf '%P\n')" = mm/gup.c ]
+	grep -q 'line FIFTY' "$T/b/v6.12/tree/patched/mm/gup.c"
+	[ "$(find "$T/b/v6.12/tree/patched" -name '*.c' -newermt 2002-01-01 -printf '%P\n')" = mm/gup.c ]
 }
 
 test_tree_does_not_lose_edits() {
 	fake_source "$T/b" "$T/p"; tree
-	echo edit >>"$T/b/tree/patched/mm/gup.c"
+	echo edit >>"$T/b/v6.12/tree/patched/mm/gup.c"
 	tree	# the patches are the same: a notice, and the edit stays
 	sed -i 's/^+line fifty/+line FIFTY/' "$T"/p/0003-*
 	refused 2 'changes of yours' 'make series; .* FORCE=1' tree
-	grep -q '^edit' "$T/b/tree/patched/mm/gup.c"
+	grep -q '^edit' "$T/b/v6.12/tree/patched/mm/gup.c"
 	tree patched 1
-	[ "$(grep -c '^edit' "$T/b/tree/patched/mm/gup.c")" -eq 0 ]
-	git -C "$T/b/tree/patched" grep -q '^edit' "$(git -C "$T/b/tree/patched" branch --format='%(refname:short)' --list 'kept/*')" -- mm/gup.c
+	[ "$(grep -c '^edit' "$T/b/v6.12/tree/patched/mm/gup.c")" -eq 0 ]
+	git -C "$T/b/v6.12/tree/patched" grep -q '^edit' "$(git -C "$T/b/v6.12/tree/patched" branch --format='%(refname:short)' --list 'kept/*')" -- mm/gup.c
 }
 
 test_series_takes_commits_and_drops_stale_files() {
 	fake_source "$T/b" "$T/p"; tree
-	cd "$T/b/tree/patched"
+	cd "$T/b/v6.12/tree/patched"
 	git reset -q --hard HEAD~1
 	echo more >>mm/memory.c; git commit -q -a -m 'mm: more'
 	series
@@ -59,7 +59,7 @@ test_series_takes_commits_and_drops_stale_files() {
 
 test_series_refuses_uncommitted_edits() {
 	fake_source "$T/b" "$T/p"; tree
-	echo edit >>"$T/b/tree/patched/mm/gup.c"
+	echo edit >>"$T/b/v6.12/tree/patched/mm/gup.c"
 	refused 2 'not committed' 'commit --amend' series
 }
 
@@ -82,27 +82,27 @@ test_tree_notices_another_base() {
 
 test_tree_ignores_the_users_git_configuration() {
 	fake_source "$T/b" "$T/p"; tree
-	git -C "$T/b/tree/patched" rev-parse HEAD >"$T/first"
-	rm -rf "$T/b/tree"
+	git -C "$T/b/v6.12/tree/patched" rev-parse HEAD >"$T/first"
+	rm -rf "$T/b/v6.12/tree"
 	unset GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 	mkdir "$T/home"
 	printf '[commit]\n\tgpgsign = true\n[core]\n\tautocrlf = true\n\thooksPath = /nowhere\n[diff]\n\tnoprefix = true\n[format]\n\tsignature = me\n' >"$T/home/.gitconfig"
 	export HOME=$T/home
 	tree
-	git -C "$T/b/tree/patched" rev-parse HEAD | diff "$T/first" -
+	git -C "$T/b/v6.12/tree/patched" rev-parse HEAD | diff "$T/first" -
 	cp -r "$T/p" "$T/before"; series; diff -r "$T/before" "$T/p"
 }
 
 test_bytes_of_the_real_series() {
 	local build=${BUILD:-$top/build}
-	[ -e "$build/tree/patched/.git" ] || skip 'no build/tree/patched yet'
+	[ -e "$build/v6.12/tree/patched/.git" ] || skip 'no build/tree/patched yet'
 	cp -r "$top/patches/v6.12" "$T/p"
 	unset PATCHES
 	FLAVOR=patched "$top/scripts/tree"
 	# As if regenerated, without touching the real ones
-	cp "$build/tree/patched.stamp" "$T/stamp"
+	cp "$build/v6.12/tree/patched.stamp" "$T/stamp"
 	PATCHES=$T/p "$top/scripts/series"
-	cp "$T/stamp" "$build/tree/patched.stamp"
+	cp "$T/stamp" "$build/v6.12/tree/patched.stamp"
 	diff -r "$top/patches/v6.12" "$T/p"
 }
 

@@ -14,7 +14,7 @@ test_unknown_arch() {
 		refused 2 "unknown ARCH 'mips'" 'one of: .*x86_64' m "$t" ARCH=mips
 	done
 	refused 2 'unknown ARCH' 'one of' m kernel ARCH=../x
-	[ ! -e "$T/b/kernel" ]
+	[ ! -e "$T/b/v6.12/kernel" ]
 }
 
 test_unknown_machine() {
@@ -47,7 +47,7 @@ test_unknown_names() {
 test_jobs_and_suites() {
 	refused 2 "JOBS='0' is no number" 'JOBS=[1-9]' m models JOBS=0
 	refused 2 "unknown SUITES 'kunits'" 'SUITES= some of: lint .*kunit' m check SUITES='lint kunits'
-	[ ! -e "$T/b/log" ]
+	[ ! -e "$T/b/v6.12/log" ]
 }
 
 test_torture_duration_and_seed() {
@@ -57,12 +57,12 @@ test_torture_duration_and_seed() {
 	refused 2 "TORTURE='1m' is no number" 'TORTURE=30' m mutants TORTURE=1m
 	refused 2 'REPLAY=1 repeats a torture test' 'SEED=7' m mutants REPLAY=1
 	refused 2 'REPLAY=1 repeats a torture test' 'SEED=7' m mutants REPLAY=1 TORTURE=15
-	[ ! -e "$T/b/kernel" ]
+	[ ! -e "$T/b/v6.12/kernel" ]
 }
 
 test_print_image_prints_only_the_path() {
-	[ "$(m print-image ARCH=x86_64 FLAVOR=base)" = "$T/b/kernel/x86_64-base/arch/x86/boot/bzImage" ]
-	[ "$(m print-image ARCH=ppc64le FLAVOR=patched VARIANT=kasan)" = "$T/b/kernel/ppc64le-patched-kasan/vmlinux" ]
+	[ "$(m print-image ARCH=x86_64 FLAVOR=base)" = "$T/b/v6.12/kernel/x86_64-base/arch/x86/boot/bzImage" ]
+	[ "$(m print-image ARCH=ppc64le FLAVOR=patched VARIANT=kasan)" = "$T/b/v6.12/kernel/ppc64le-patched-kasan/vmlinux" ]
 }
 
 test_missing_compiler() {
@@ -90,13 +90,13 @@ test_missing_packages_as_user() {
 }
 
 test_clean_only_in_a_build_folder() {
-	mkdir -p "$T/mine/module" "$T/b/kernel" "$T/b/tree" "$T/b/mutant/kernel" "$T/b/mutant/tree"
+	mkdir -p "$T"/mine/module "$T"/b/{,mutant/}v6.12/{kernel,tree} "$T/b/download/x"
 	refused 2 'nothing removed' 'BUILD= must name a build folder' make -s -C "$top" clean BUILD="$T/mine"
 	refused 2 'nothing removed' 'BUILD= must name a build folder' make -s -C "$top" clean BUILD=.
 	[ -d "$T/mine/module" ] && [ -d "$top/module" ] && [ -d "$top/guest" ]
-	( . "$top/scripts/lib/common.sh"; BUILD=$T/b make_build )
+	( BUILD=$T/b; . "$top/scripts/lib/common.sh"; make_build )
 	CDPATH=$T m clean
-	( cd "$T/b" && find . -type d | sort ) | diff - <(printf '%s\n' . ./mutant ./mutant/tree ./tree)
+	( cd "$T/b" && find . -type d | sort ) | diff - <(printf '%s\n' . ./download ./download/x ./mutant ./mutant/v6.12 ./mutant/v6.12/tree ./v6.12 ./v6.12/tree)
 	m clean BUILD="$T/nowhere"
 }
 

@@ -5,13 +5,15 @@
 
 top=$(unset CDPATH; cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$top/build}
-PATCHES=${PATCHES:-$top/patches/${BASE:=v6.12}}
+BASE=${BASE:-v6.12}
+PATCHES=${PATCHES:-$top/patches/$BASE}
 case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+OUT=$BUILD/$BASE	# what is built for that base; BUILD/download is for all
 # make_build: the build folder, marked: backups leave it out, and "make clean" knows it
 BUILD_TAG='# build folder of ptwalk'
 make_build() {
-	mkdir -p "$BUILD/log"
+	mkdir -p "$OUT/log"
 	[ -f "$BUILD/CACHEDIR.TAG" ] || printf '%s\n' 'Signature: 8a477f597d28d172789f06886806bc55' "$BUILD_TAG" >"$BUILD/CACHEDIR.TAG"
 }
 
@@ -26,7 +28,7 @@ JOBS=${JOBS:-$(nproc)}
 VARIANTS_DIR=$top/scripts/configs/variants
 
 LC_ALL=C
-export LC_ALL BUILD PATCHES
+export LC_ALL BUILD BASE PATCHES
 # A make that called this script must not talk into the kernel's make.
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT KCONFIG_CONFIG KCONFIG_ALLCONFIG
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE CDPATH
@@ -44,9 +46,9 @@ own_git() {
 worktree() {
 	[ ! -e "$1/.git" ] || return 0
 	rm -rf "$1"
-	own_git -C "$BUILD/tree/base" worktree prune
-	step "tree for $3" "$BUILD/log/tree-$3.log" \
-		own_git -C "$BUILD/tree/base" worktree add -q --detach "$1" "$2"
+	own_git -C "$OUT/tree/base" worktree prune
+	step "tree for $3" "$OUT/log/tree-$3.log" \
+		own_git -C "$OUT/tree/base" worktree add -q --detach "$1" "$2"
 }
 
 say()  { printf '==> %s\n' "$*"; }
@@ -173,7 +175,7 @@ kernel_args() {
 	need "$cc" make bc flex bison
 	if command -v ccache >/dev/null; then
 		cc="ccache $cc"
-		export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$BUILD
+		export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$OUT
 		export CCACHE_SLOPPINESS=time_macros
 	fi
 	KARGS=(ARCH="$KARCH" CROSS_COMPILE="$CROSS" CC="$cc" HOSTCC="${cc/$CROSS/}"
@@ -221,7 +223,7 @@ progress() {
 	local n last
 	n=$(grep -ac '^  [A-Z]' "$1" 2>/dev/null) || :
 	last=$(tail -n1 "$1" | tr -cd '[:print:]' | cut -c1-60)
-	case $last in '  '[A-Z]*) last=${last##* } last=${last#"$BUILD"/} ;; esac
+	case $last in '  '[A-Z]*) last=${last##* } last=${last#"$OUT"/} ;; esac
 	[ "$2" -eq 0 ] || printf '%3d%% ' $((n * 100 / $2 < 99 ? n * 100 / $2 : 99))
 	printf '%s' "$last"
 }

@@ -69,13 +69,13 @@ cell_name() {
 
 cell_key() { in_cell "$1" kernel_key; }
 loaded_run_key() { load_arch "$ARCH" && check_machine && run_key; }
-run_dir() { printf '%s/run/%s\n' "$BUILD" "$( in_cell "$1" loaded_run_key )"; }
+run_dir() { printf '%s/run/%s\n' "$OUT" "$( in_cell "$1" loaded_run_key )"; }
 
 # prepare: what a boot of the current cell needs: kernel, modules, ram disk
 prepare() {
 	"$top/scripts/build" || return
 	[ -z "${INITRD-}" ] || return 0
-	"$top/scripts/module" && "$top/scripts/initrd" >"$BUILD/log/initrd-$(kernel_key).log"
+	"$top/scripts/module" && "$top/scripts/initrd" >"$OUT/log/initrd-$(kernel_key).log"
 }
 
 # The emulator's, not the kernel's: a CPU runs into a breakpoint of text_poke_bp()
@@ -104,12 +104,12 @@ boot_cell() {
 	local dir key name
 	dir=$(run_dir "$1") key=$(cell_key "$1") name=$(cell_name "$1")
 	if [ -n "${SINCE-}" ] && [ "$dir/result.txt" -nt "$SINCE" ] &&
-	   [ "$dir/result.txt" -nt "$BUILD/initrd/$key.cpio" ] &&
-	   [ "$dir/result.txt" -nt "$BUILD/kernel/$key/.ptwalk-built" ]; then
+	   [ "$dir/result.txt" -nt "$OUT/initrd/$key.cpio" ] &&
+	   [ "$dir/result.txt" -nt "$OUT/kernel/$key/.ptwalk-built" ]; then
 		say "${STEP_PREFIX-}boot $name: done before the interruption"
 		return 0
 	fi
-	in_cell "$1" step "boot $name" "$BUILD/log/boot-${name//\//-}.log" boot_logged "$dir"
+	in_cell "$1" step "boot $name" "$OUT/log/boot-${name//\//-}.log" boot_logged "$dir"
 }
 
 # judge_cell CELL: the judge's lines
@@ -156,8 +156,8 @@ suite_torture() {
 	local name log
 	[ -n "$DURATION" ] || return 0
 	name=torture-$(cell_name "$1")
-	log=$BUILD/log/${name//\//-}.log
-	if ! grep -q '^CONFIG_TRANSPARENT_HUGEPAGE=y' "$BUILD/kernel/$(cell_key "$1")/.config"; then
+	log=$OUT/log/${name//\//-}.log
+	if ! grep -q '^CONFIG_TRANSPARENT_HUGEPAGE=y' "$OUT/kernel/$(cell_key "$1")/.config"; then
 		echo "SKIP $name (this kernel has no transparent huge pages)"
 	elif in_cell "$1" step "$name" "$log" "$top/scripts/torture" >&2 </dev/null; then
 		echo "PASS $name"
@@ -190,6 +190,6 @@ run_cell() {
 # run_cells LIST
 run_cells() {
 	local cell
-	cells "$1" >"$BUILD/log/cells-$1.txt"
-	while read -r cell <&3; do run_cell "$cell"; done 3<"$BUILD/log/cells-$1.txt"
+	cells "$1" >"$OUT/log/cells-$1.txt"
+	while read -r cell <&3; do run_cell "$cell"; done 3<"$OUT/log/cells-$1.txt"
 }

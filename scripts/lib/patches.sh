@@ -77,8 +77,8 @@ check_source() {
 	"${own##*/}:$(source_note)"|"${PACKAGE}_$DEBIAN.tar.xz:Based on upstream $UPSTREAM") return 0 ;;
 	*":$(source_note)") [ -n "$own" ] || return 0 ;;
 	esac
-	die "$BUILD/tree is of $name, and ${own:-$PATCHES/BASE} names another source, ${own:-${PACKAGE}_$DEBIAN}" \
-		"take work of yours out of $BUILD/tree, remove it, and try again"
+	die "$OUT/tree is of $name, and ${own:-$PATCHES/BASE} names another source, ${own:-${PACKAGE}_$DEBIAN}" \
+		"take work of yours out of $OUT/tree, remove it, and try again"
 }
 
 # touched PATCH...: the files that they change or create
