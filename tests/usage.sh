@@ -61,7 +61,7 @@ test_torture_duration_and_seed() {
 }
 
 test_print_image_prints_only_the_path() {
-	[ "$(m print-image ARCH=x86_64 FLAVOR=base)" = "$T/b/v6.12/kernel/x86_64-base/arch/x86/boot/bzImage" ]
+	[ "$(m print-image ARCH=x86_64 FLAVOR=base)" = "$T/b/v6.12/kernel/x86_64-base/vmlinux" ]
 	[ "$(m print-image ARCH=ppc64le FLAVOR=patched VARIANT=kasan)" = "$T/b/v6.12/kernel/ppc64le-patched-kasan/vmlinux" ]
 }
 
