@@ -18,7 +18,7 @@
 #include <linux/prandom.h>
 #include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#include "../lib/ptwalk.h"
 
 #define NR_PAGES	16
 #define MAX_WALKERS	3
@@ -104,19 +104,10 @@ static void look_up(void *arg, unsigned int nr)
 		usleep_range(500, 1000);
 }
 
-static u64 first_word(struct page *page)
-{
-	u64 *ptr = kmap_local_page(page);
-	u64 word = READ_ONCE(*ptr);
-
-	kunmap_local(ptr);
-	return word;
-}
-
 /* Right: not tagged yet, or of this address and no older generation. */
 static int check_tag(struct page *page, unsigned long addr, u32 gen, int id)
 {
-	u64 word = first_word(page);
+	u64 word = ptwalk_first_word(page);
 
 	return word && ((u32)word != (u32)ptwalk_tag(addr, 0) ||
 			(u32)(word >> 32) < gen);
@@ -149,12 +140,11 @@ static void start_walkers(struct kunit *test, struct race *race)
 
 	w = kunit_kcalloc(test, nr_walkers(), sizeof(*w), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, w);
-	cpumask_clear(&cpus);
+	ptwalk_next_cpus(&cpus, nr_walkers());
 	for (i = 0; i < nr_walkers(); i++) {
 		w[i].race = race;
 		w[i].id = i + 1;
 		prandom_seed_state(&w[i].rnd, seed + i);
-		cpumask_set_cpu(ptwalk_nth_cpu(i + 1), &cpus);
 	}
 	race->walkers = w;
 	race->crew = ptwalk_crew(test, race->mm, &cpus, look_up, race);
@@ -350,7 +340,7 @@ static void gup_leaves_no_reference(struct kunit *test)
 	judge(test, race, rounds);
 }
 
-static struct kunit_case ptwalk_gup_cases[] = {
+static struct kunit_case gup_cases[] = {
 	KUNIT_CASE_SLOW(gup_versus_collapse_and_split),
 	KUNIT_CASE_SLOW(gup_versus_zap),
 	KUNIT_CASE_SLOW(gup_versus_munmap),
@@ -359,11 +349,4 @@ static struct kunit_case ptwalk_gup_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_gup_suite = {
-	.name = "ptwalk_gup",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_gup_cases,
-};
-
-kunit_test_suite(ptwalk_gup_suite);
+PTWALK_SUITE(gup);

@@ -27,9 +27,8 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
-#include "ptwalk.h"
-
-#ifdef CONFIG_PPC_64S_HASH_MMU
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_REGIONS	2
 #define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
@@ -292,7 +291,7 @@ static unsigned int storm_ms(void)
 }
 
 /* One parameter for each part of the storm; its value is its length. */
-static const void *storm_part(const void *prev, char *desc)
+static PTWALK_PARAMS(storm_part)
 {
 	static unsigned int part, length;
 
@@ -481,7 +480,7 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 
 #endif
 
-static struct kunit_case ptwalk_hash_cases[] = {
+static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(detached_tables_are_met),
@@ -490,26 +489,4 @@ static struct kunit_case ptwalk_hash_cases[] = {
 	{}
 };
 
-#else /* !CONFIG_PPC_64S_HASH_MMU */
-
-/* Broken: never; there are no hash faults in this kernel to be tested. */
-static void hash_faults(struct kunit *test)
-{
-	kunit_skip(test, "needs the hash MMU of powerpc");
-}
-
-static struct kunit_case ptwalk_hash_cases[] = {
-	KUNIT_CASE(hash_faults),
-	{}
-};
-
-#endif
-
-static struct kunit_suite ptwalk_hash_suite = {
-	.name = "ptwalk_hash",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_hash_cases,
-};
-
-kunit_test_suite(ptwalk_hash_suite);
+PTWALK_SUITE(hash);

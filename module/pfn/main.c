@@ -15,6 +15,8 @@
  *
  * Memory must not be unplugged meanwhile.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/delay.h>
@@ -29,6 +31,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mmzone.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/nodemask.h>
 #include <linux/overflow.h>
@@ -39,27 +42,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "ptwalk.h"
-
-/*
- * Weak: where kvm.ko is not loaded, or the kernel does not export these to
- * tests, their addresses are NULL and the cases are skipped.
- */
-#if IS_ENABLED(CONFIG_KVM)
-#include <linux/kvm_host.h>
-#pragma weak kvm_pfn_to_refcounted_page
-#else
-#define kvm_pfn_to_refcounted_page	((struct page *(*)(u64))NULL)
-#endif
-
-#if IS_ENABLED(CONFIG_KVM) && defined(CONFIG_X86)
-#define HAVE_KVM_MMIO
-#include <asm/e820/api.h>
-#include <asm/memtype.h>
-#include <asm/set_memory.h>
-bool kvm_is_mmio_pfn(kvm_pfn_t pfn);
-#pragma weak kvm_is_mmio_pfn
-#endif
+#define PTWALK_KVM
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 /* No smaller piece of memory has struct pages while its neighbours have not. */
 #define HOLE_PFNS	(SZ_2M >> PAGE_SHIFT)
@@ -73,6 +58,10 @@ bool kvm_is_mmio_pfn(kvm_pfn_t pfn);
 #define NR_RECHECKS	10
 /* How many of the other CPUs churn user memory; all churn pages. */
 #define NR_REGIONS	8
+
+unsigned int ptwalk_duration_ms = 3000;
+module_param_named(duration_ms, ptwalk_duration_ms, uint, 0444);
+MODULE_PARM_DESC(duration_ms, "how long each look at the whole machine is repeated (ms), at most 200 s");
 
 static unsigned int pfn_stride;
 module_param(pfn_stride, uint, 0444);
@@ -234,7 +223,7 @@ static const char *wrong_reference(struct scan *scan, unsigned long pfn,
 		      "no RAM, or reserved, and KVM takes a reference";
 }
 
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 /* What the kernel itself maps cached is no MMIO, as the ISA range. */
 static bool is_uncached(unsigned long pfn)
 {
@@ -304,7 +293,7 @@ static void note(struct scan *scan, unsigned long pfn, struct page *page,
 	if (i >= NR_FINDINGS)
 		return;
 	scan->finding[i].pfn = pfn;
-	scan->finding[i].flags = page ? page->flags : 0;
+	scan->finding[i].flags = page ? *ptwalk_page_flags(page) : 0;
 	scan->finding[i].what = what;
 }
 
@@ -578,7 +567,7 @@ static void need_kvm(struct kunit *test)
 
 static void need_kvm_mmio(struct kunit *test)
 {
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	if (!kvm_is_mmio_pfn)
 		kunit_skip(test, "needs KVM, built in or loaded, and its test exports");
 #else
@@ -615,7 +604,7 @@ static void kvm_references_what_has_references(struct kunit *test)
 static void kvm_takes_for_mmio_what_is(struct kunit *test)
 {
 	need_kvm_mmio(test);
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	scan_machine(test, new_scan(test, wrong_mmio), new_load(test, false));
 #endif
 }
@@ -685,12 +674,12 @@ static void reserved_tail_is_found(struct kunit *test)
 
 	expect_nothing(test, scan);
 	/* Not SetPageReserved(): that objects to a compound page. */
-	set_bit(PG_reserved, &page[5].flags);
+	set_bit(PG_reserved, ptwalk_page_flags(page + 5));
 	expect_found(test, scan, scan->start + 5, 1);
-	clear_bit(PG_reserved, &page[5].flags);
-	set_bit(PG_reserved, &page->flags);
+	clear_bit(PG_reserved, ptwalk_page_flags(page + 5));
+	set_bit(PG_reserved, ptwalk_page_flags(page));
 	expect_found(test, scan, scan->start + 1, NR_PRIVATE - 1);
-	clear_bit(PG_reserved, &page->flags);
+	clear_bit(PG_reserved, ptwalk_page_flags(page));
 	expect_nothing(test, scan);
 }
 
@@ -747,7 +736,7 @@ static void kvm_follows_pg_reserved(struct kunit *test)
  */
 static void kvm_follows_memory_type(struct kunit *test)
 {
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	struct scan *scan = new_scan(test, wrong_mmio);
 	struct page *page;
 	unsigned long addr;
@@ -805,7 +794,7 @@ static unsigned long look_up_page_and_head(unsigned long pfn)
 	return look_up_page(pfn);
 }
 
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 static unsigned long look_up_mmio(unsigned long pfn)
 {
 	return kvm_is_mmio_pfn(pfn);
@@ -873,12 +862,12 @@ static void lookup_cost(struct kunit *test)
 	show_cost(test, "kvm_pfn_to_refcounted_page", look_up_page, extent);
 	show_cost(test, "the same with a look at the head",
 		  look_up_page_and_head, extent);
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	show_cost(test, "kvm_is_mmio_pfn", look_up_mmio, extent);
 #endif
 }
 
-static struct kunit_case ptwalk_pfn_cases[] = {
+static struct kunit_case pfn_cases[] = {
 	KUNIT_CASE_SLOW(pfns_without_ram_are_reserved),
 	KUNIT_CASE_SLOW(compounds_are_reserved_as_a_whole),
 	KUNIT_CASE_SLOW(kvm_references_what_has_references),
@@ -892,11 +881,20 @@ static struct kunit_case ptwalk_pfn_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_pfn_suite = {
-	.name = "ptwalk_pfn",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_pfn_cases,
-};
+PTWALK_BARE_SUITE(pfn);
 
-kunit_test_suite(ptwalk_pfn_suite);
+static int __init ptwalk_pfn_init(void)
+{
+	return ptwalk_check_range("duration_ms", ptwalk_duration_ms, 1, 3600000);
+}
+module_init(ptwalk_pfn_init);
+
+static void __exit ptwalk_pfn_exit(void)
+{
+}
+module_exit(ptwalk_pfn_exit);
+
+MODULE_DESCRIPTION("KUnit tests of what KVM concludes from a pfn");
+MODULE_LICENSE("GPL");
+MODULE_INFO(test, "Y");
+PTWALK_IMPORT_KUNIT_EXPORTS();

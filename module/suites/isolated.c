@@ -5,13 +5,13 @@
  */
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
-#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 
-#include "ptwalk.h"
+#include "../lib/ptwalk.h"
+#include "../lib/sharer.h"
 
 /* Behind what a PMD table is shared for, see ptwalk_sharer(). */
 #define THP		(PTWALK_BASE + 8 * PUD_SIZE)
@@ -20,14 +20,9 @@
 #define MAX_MS		2000
 #define MIN_ROUNDS	4
 
-/* Never in the address space of the case. */
-static int spin_fn(void *unused)
+static void spin(void *unused, unsigned int id)
 {
-	while (!kthread_should_stop()) {
-		cpu_relax();
-		cond_resched();
-	}
-	return 0;
+	cpu_relax();
 }
 
 /* Unmaps memory whose tables find no batch. */
@@ -83,7 +78,8 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	ptwalk_map(test, THP, HPAGE_PMD_SIZE);
 	ptwalk_fill_small(test, THP, HPAGE_PMD_SIZE, 1);
 	sharer = ptwalk_sharer(test);
-	ptwalk_kthread(test, spin_fn, NULL, isolated);
+	/* Never in the address space of the case. */
+	ptwalk_crew(test, NULL, cpumask_of(isolated), spin, NULL);
 	crew = start_threads(test, mm, isolated);
 	ptwalk_ipi_start();
 	for (end = jiffies + msecs_to_jiffies(ms);
@@ -104,18 +100,10 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	KUNIT_EXPECT_LT(test, failed, rounds);
 }
 
-static struct kunit_case ptwalk_isolated_cases[] = {
+static struct kunit_case isolated_cases[] = {
 	KUNIT_CASE_SLOW(isolated_cpu_is_left_alone),
 	{}
 };
 
-static struct kunit_suite ptwalk_isolated_suite = {
-	.name = "ptwalk_isolated",
-	.suite_init = ptwalk_unshare_suite_init,
-	.suite_exit = ptwalk_unshare_suite_exit,
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_isolated_cases,
-};
-
-kunit_test_suite(ptwalk_isolated_suite);
+PTWALK_SUITE(isolated, .suite_init = ptwalk_sharer_init,
+	     .suite_exit = ptwalk_sharer_exit);

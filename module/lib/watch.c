@@ -3,13 +3,14 @@
  * Tells when watched pages go back to the page allocator, and lets a case act
  * inside a collapse: both from tracepoints of the page allocator.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
-#include <linux/tracepoint.h>
 #include <linux/xarray.h>
 
 #include "ptwalk.h"
@@ -24,8 +25,6 @@ static atomic_t nr_freed;
 
 static struct task_struct *trap_task;
 static struct page *trap_victim;
-
-static struct tracepoint *free_tracepoint, *alloc_tracepoint;
 
 /* Any context.  A page that is freed, used again and freed counts once. */
 static void mm_page_free(void *data, struct page *page, unsigned int order)
@@ -138,26 +137,22 @@ bool ptwalk_trap_clear(void)
 	return !xchg(&trap_victim, NULL) && armed;
 }
 
+static struct ptwalk_probe probes[] = {
+	{ .name = "mm_page_free", .fn = mm_page_free },
+	{ .name = "mm_page_alloc", .fn = mm_page_alloc },
+};
+
 /**
  * ptwalk_watch_init() - attach to the tracepoints
  *
- * Return: 0 or -ENOENT if the kernel lacks one.
+ * Return: 0, or -ENOENT if the kernel lacks one of them.
  */
 int ptwalk_watch_init(void)
 {
-	int ret;
+	int ret = ptwalk_attach(probes, ARRAY_SIZE(probes));
 
-	free_tracepoint = ptwalk_tracepoint("mm_page_free");
-	alloc_tracepoint = ptwalk_tracepoint("mm_page_alloc");
-	if (!free_tracepoint || !alloc_tracepoint)
-		return -ENOENT;
-	ret = tracepoint_probe_register(free_tracepoint, mm_page_free, NULL);
 	if (ret)
-		return ret;
-	ret = tracepoint_probe_register(alloc_tracepoint, mm_page_alloc, NULL);
-	if (ret)
-		tracepoint_probe_unregister(free_tracepoint, mm_page_free,
-					    NULL);
+		ptwalk_detach(probes, ARRAY_SIZE(probes));
 	return ret;
 }
 
@@ -166,8 +161,6 @@ int ptwalk_watch_init(void)
  */
 void ptwalk_watch_exit(void)
 {
-	tracepoint_probe_unregister(alloc_tracepoint, mm_page_alloc, NULL);
-	tracepoint_probe_unregister(free_tracepoint, mm_page_free, NULL);
-	tracepoint_synchronize_unregister();
+	ptwalk_detach(probes, ARRAY_SIZE(probes));
 	xa_destroy(&watched);
 }

@@ -10,10 +10,10 @@
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
-#include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_COLLAPSES	8
 #define GEN		1
@@ -297,7 +297,7 @@ static unsigned long fill_many_shmem(struct kunit *test)
 	ptwalk_need_thp(test);
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");
-	file = ptwalk_own_file(test, shmem_file_setup("ptwalk", len, 0));
+	file = ptwalk_own_file(test, ptwalk_shmem_file(len));
 	ptwalk_map_file(test, file, PTWALK_BASE, len);
 	ptwalk_fill(test, PTWALK_BASE, len, GEN);
 	return len;
@@ -375,7 +375,7 @@ static void file_collapse_table_outlives_walker(struct kunit *test)
 	expect_outlived(test, fill_many_file);
 }
 
-static struct kunit_case ptwalk_collapse_cases[] = {
+static struct kunit_case collapse_cases[] = {
 	KUNIT_CASE(collapse_broadcasts_nothing),
 	KUNIT_CASE(collapse_spares_other_cpus),
 	KUNIT_CASE(collapse_keeps_contents),
@@ -394,11 +394,4 @@ static struct kunit_case ptwalk_collapse_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_collapse_suite = {
-	.name = "ptwalk_collapse",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_collapse_cases,
-};
-
-kunit_test_suite(ptwalk_collapse_suite);
+PTWALK_SUITE(collapse);

@@ -21,15 +21,16 @@
 #include <linux/percpu_counter.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
-#include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/timex.h>
 #include <linux/uaccess.h>
 #include <linux/userfaultfd.h>
 
-#include "ptwalk.h"
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_TABLES	8
 #define TABLE_BYTES	(PTRS_PER_PTE * sizeof(pte_t))
@@ -44,8 +45,7 @@
 /* Where pages are filled with tables. */
 #define FULL_BASE	(PTWALK_BASE + PUD_SIZE)
 
-static int keeps_tables = IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) &&
-			  !IS_ENABLED(CONFIG_PT_RECLAIM);
+static int keeps_tables = PTWALK_KEEPS_TABLES;
 module_param(keeps_tables, int, 0444);
 MODULE_PARM_DESC(keeps_tables, "skip what needs MADV_DONTNEED to free page tables (default: 1 if the kernel has the series without CONFIG_PT_RECLAIM, else 0)");
 
@@ -303,7 +303,7 @@ static void map_shmem(struct kunit *test, unsigned long len)
 {
 	struct file *file;
 
-	file = ptwalk_own_file(test, shmem_file_setup("ptwalk", len, 0));
+	file = ptwalk_own_file(test, ptwalk_shmem_file(len));
 	ptwalk_map_file(test, file, PTWALK_BASE, len);
 	ptwalk_no_huge(test, PTWALK_BASE, len);
 }
@@ -593,7 +593,6 @@ static void uffd_wp_marker_stays(struct kunit *test)
 
 /**
  * struct refill - who stores into the table while its lock is dropped
- * @mm: the address space
  * @task: whose MADV_DONTNEED it is; NULL until it begins, and once it was met
  * @page: its first one, which is freed when the entry is clear
  * @go: the lock was dropped, store
@@ -601,7 +600,6 @@ static void uffd_wp_marker_stays(struct kunit *test)
  * @ret: what the store returned
  */
 struct refill {
-	struct mm_struct *mm;
 	struct task_struct *task;
 	struct page *page;
 	bool go, done;
@@ -610,26 +608,20 @@ struct refill {
 
 static bool refill_was_done(struct refill *refill)
 {
-	/* Pairs with the release in refill_fn(). */
+	/* Pairs with the release in store_when_told(). */
 	return smp_load_acquire(&refill->done);
 }
 
-static int refill_fn(void *arg)
+static void store_when_told(void *arg, unsigned int id)
 {
 	struct refill *refill = arg;
 
-	kthread_use_mm(refill->mm);
-	while (!kthread_should_stop() && !READ_ONCE(refill->go))
-		cond_resched();
-	if (READ_ONCE(refill->go)) {
-		refill->ret = put_user(ptwalk_tag(PTWALK_BASE, 7),
-				       (u64 __user *)PTWALK_BASE);
-		/* Pairs with the acquire in refill_was_done(). */
-		smp_store_release(&refill->done, true);
-	}
-	kthread_unuse_mm(refill->mm);
-	ptwalk_wait_for_stop();
-	return 0;
+	if (!READ_ONCE(refill->go) || refill->done)
+		return;
+	refill->ret = put_user(ptwalk_tag(PTWALK_BASE, 7),
+			       (u64 __user *)PTWALK_BASE);
+	/* Pairs with the acquire in refill_was_done(). */
+	smp_store_release(&refill->done, true);
 }
 
 /*
@@ -666,10 +658,9 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_free",
 					     refill_on_free, refill));
-	refill->mm = mm;
 	refill->page = ptwalk_page(PTWALK_BASE);
-	ptwalk_mm_share(test, mm);
-	ptwalk_kthread(test, refill_fn, refill, ptwalk_other_cpu());
+	ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), store_when_told,
+		    refill);
 	WRITE_ONCE(refill->task, current);
 	ptwalk_fail_arm();
 	ret = ptwalk_zap(PTWALK_BASE, PMD_SIZE);
@@ -790,10 +781,7 @@ static void no_store_is_lost(struct kunit *test)
 
 	race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, race);
-	cpumask_clear(&few);
-	for_each_online_cpu(i)
-		if (cpumask_weight(&few) <= NR_THREADS)
-			cpumask_set_cpu(i, &few);
+	ptwalk_next_cpus(&few, NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
 	end = ptwalk_race_end();
 	for (; time_before(jiffies, end) && !ret; rounds++) {
@@ -849,7 +837,6 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long end, before = mm_pgtables_bytes(mm);
 	struct ptwalk_crew *crew;
-	struct cpumask two;
 	int ret = 0;
 
 	ptwalk_need_thp(test);
@@ -857,10 +844,8 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, len, MADV_HUGEPAGE));
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
-	cpumask_clear(&two);
-	cpumask_set_cpu(cpumask_first(cpu_online_mask), &two);
-	cpumask_set_cpu(ptwalk_other_cpu(), &two);
-	crew = ptwalk_crew(test, mm, &two, collapse_all, &collapses);
+	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), collapse_all,
+			   &collapses);
 	end = ptwalk_race_end();
 	for (; !ret && ptwalk_race_is_on(end, READ_ONCE(collapses)); rounds++) {
 		ret = map_small();
@@ -1038,7 +1023,7 @@ static void reclaim_cost(struct kunit *test)
 			   cost_name[i], (u64)least[i]);
 }
 
-static struct kunit_case ptwalk_reclaim_cases[] = {
+static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(reclaim_cost),
 	KUNIT_CASE(emptied_table_is_freed),
 	KUNIT_CASE(each_emptied_table_is_freed),
@@ -1071,11 +1056,4 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_reclaim_suite = {
-	.name = "ptwalk_reclaim",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_reclaim_cases,
-};
-
-kunit_test_suite(ptwalk_reclaim_suite);
+PTWALK_SUITE(reclaim);

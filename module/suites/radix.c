@@ -10,11 +10,9 @@
 #include <linux/pgtable.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
-
-#include "ptwalk.h"
-
-#ifdef CONFIG_PPC_RADIX_MMU
 #include <asm/hvcall.h>
+
+#include "../lib/ptwalk.h"
 
 /*
  * What unmapping may take, however much it is: the whole PID, or each of a few
@@ -230,7 +228,7 @@ static void exit_flushes_once(struct kunit *test)
 			ROUNDS_MAX + POWER9_TLB_SETS_RADIX);
 }
 
-static struct kunit_case ptwalk_radix_cases[] = {
+static struct kunit_case radix_cases[] = {
 	KUNIT_CASE_PARAM(munmap_flushes_once, size_gen_params),
 	KUNIT_CASE(map_fixed_flushes_once),
 	KUNIT_CASE(dontneed_flushes_each_huge_page),
@@ -239,26 +237,4 @@ static struct kunit_case ptwalk_radix_cases[] = {
 	{}
 };
 
-#else /* !CONFIG_PPC_RADIX_MMU */
-
-/* Broken: never; nothing in this kernel invalidates as radix does. */
-static void tlb_invalidations(struct kunit *test)
-{
-	kunit_skip(test, "needs the radix MMU of powerpc");
-}
-
-static struct kunit_case ptwalk_radix_cases[] = {
-	KUNIT_CASE(tlb_invalidations),
-	{}
-};
-
-#endif
-
-static struct kunit_suite ptwalk_radix_suite = {
-	.name = "ptwalk_radix",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_radix_cases,
-};
-
-kunit_test_suite(ptwalk_radix_suite);
+PTWALK_SUITE(radix);

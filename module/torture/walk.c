@@ -15,8 +15,9 @@
 #include <linux/time64.h>
 #include <linux/uaccess.h>
 
-#include "torture_module.h"
-#include "walk.h"
+#include "../kernel.h"
+#include "../lib/common.h"
+#include "internal.h"
 
 #define MAX_REPORTS	20
 
@@ -86,15 +87,6 @@ static void judge(struct torture *t, const struct look *l, enum walk_kind kind)
 	}
 }
 
-static u64 first_word(struct page *page)
-{
-	u64 *ptr = kmap_local_page(page);
-	u64 word = READ_ONCE(*ptr);
-
-	kunmap_local(ptr);
-	return word;
-}
-
 /* ----------------------------------------------------------------- walking */
 
 /* Part of the table that is being collapsed, or 0. */
@@ -131,7 +123,7 @@ static enum walk_kind get(struct torture *t, struct look *l)
 
 	if (get_user_pages_fast_only(l->addr, 1, 0, &page) != 1)
 		return WALK_MISSED;
-	l->word = first_word(page);
+	l->word = ptwalk_first_word(page);
 	judge(t, l, WALK_GET);
 	put_page(page);
 	return WALK_GET;
@@ -160,7 +152,7 @@ static enum walk_kind pin(struct torture *t, struct walker *w, struct look *l)
 
 	if (pin_user_pages_fast(l->addr, 1, FOLL_WRITE, &page) != 1)
 		return WALK_MISSED;
-	l->word = first_word(page);
+	l->word = ptwalk_first_word(page);
 	judge(t, l, WALK_PIN);
 	if (l->region->flags & TORTURE_COUNTED)
 		store_pinned(t, w, l, page);
@@ -209,21 +201,11 @@ static bool find_entry(struct mm_struct *mm, unsigned long addr,
 static bool find_entry(struct mm_struct *mm, unsigned long addr,
 		       struct entry *e)
 {
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t *pmdp, pmd;
+	pmd_t *pmdp = ptwalk_pmd_offset(mm, addr), pmd;
 	pte_t pte;
 
-	if (pgd_none(READ_ONCE(*pgd)))
+	if (!pmdp)
 		return false;
-	p4d = p4d_offset(pgd, addr);
-	if (!p4d_present(READ_ONCE(*p4d)))
-		return false;
-	pud = pud_offset(p4d, addr);
-	if (!pud_present(READ_ONCE(*pud)))
-		return false;
-	pmdp = pmd_offset(pud, addr);
 	pmd = pmdp_get_lockless(pmdp);
 	if (!pmd_present(pmd))
 		return false;

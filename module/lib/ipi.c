@@ -15,8 +15,8 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/string.h>
-#include <linux/tracepoint.h>
 
+#include "../kernel.h"
 #include "ptwalk.h"
 
 #define MAX_FUNCS	32
@@ -26,7 +26,7 @@ static const struct {
 	enum ptwalk_ipi_class class;
 } known[] = {
 	{ "tlb_remove_table_smp_sync",	PTWALK_IPI_BROADCAST },
-	{ "do_serialize",		PTWALK_IPI_SERIALIZE },
+	{ PTWALK_SERIALIZE_FUNC,	PTWALK_IPI_SERIALIZE },
 	{ "tlb_sync_walkers_ipi",	PTWALK_IPI_SERIALIZE },
 	{ "flush_tlb_func",		PTWALK_IPI_TLB },
 	{ "sched_ttwu_pending",		PTWALK_IPI_WAKEUP },
@@ -37,7 +37,6 @@ static smp_call_func_t funcs[MAX_FUNCS];
 static atomic_t *hits;
 static bool overflow;
 static struct task_struct *counted_task;
-static struct tracepoint *csd_tracepoint;
 
 static atomic_t *hit(int func, int cpu)
 {
@@ -177,6 +176,10 @@ void ptwalk_measure(struct kunit *test, const char *op, unsigned int ops)
 		   bcast + serialize + tlb + other, bcast, serialize);
 }
 
+static struct ptwalk_probe probe = {
+	.name = "csd_queue_cpu", .fn = csd_queue_cpu,
+};
+
 /**
  * ptwalk_ipi_init() - attach to the tracepoint
  *
@@ -186,13 +189,10 @@ int ptwalk_ipi_init(void)
 {
 	int ret;
 
-	csd_tracepoint = ptwalk_tracepoint("csd_queue_cpu");
-	if (!csd_tracepoint)
-		return -ENOENT;
 	hits = kcalloc(MAX_FUNCS * nr_cpu_ids, sizeof(*hits), GFP_KERNEL);
 	if (!hits)
 		return -ENOMEM;
-	ret = tracepoint_probe_register(csd_tracepoint, csd_queue_cpu, NULL);
+	ret = ptwalk_attach(&probe, 1);
 	if (ret)
 		kfree(hits);
 	return ret;
@@ -203,7 +203,6 @@ int ptwalk_ipi_init(void)
  */
 void ptwalk_ipi_exit(void)
 {
-	tracepoint_probe_unregister(csd_tracepoint, csd_queue_cpu, NULL);
-	tracepoint_synchronize_unregister();
+	ptwalk_detach(&probe, 1);
 	kfree(hits);
 }

@@ -27,10 +27,11 @@ void ptwalk_settle(void)
 	smp_call_function(nothing, NULL, 1);
 }
 
-/* After the flush, and before the small pages are copied and freed. */
-static void mm_collapse_huge_page_isolate(void *task, struct page *page,
-					  int none_or_zero, int referenced,
-					  bool writable, int status)
+/*
+ * After the flush, before the small pages are copied and freed.  The arguments of
+ * the tracepoint, which depend on the kernel's version, are ignored.
+ */
+static void mm_collapse_huge_page_isolate(void *task)
 {
 	if (current == task)
 		ptwalk_settle();

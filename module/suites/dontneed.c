@@ -18,7 +18,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#include "../lib/ptwalk.h"
 
 #define NR_REGIONS	2
 #define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
@@ -172,16 +172,9 @@ static void dontneed_leaves_no_translation(struct kunit *test)
 	KUNIT_EXPECT_GT(test, stores, 0);
 }
 
-static struct kunit_case ptwalk_dontneed_cases[] = {
+static struct kunit_case dontneed_cases[] = {
 	KUNIT_CASE_SLOW(dontneed_leaves_no_translation),
 	{}
 };
 
-static struct kunit_suite ptwalk_dontneed_suite = {
-	.name = "ptwalk_dontneed",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_dontneed_cases,
-};
-
-kunit_test_suite(ptwalk_dontneed_suite);
+PTWALK_SUITE(dontneed);

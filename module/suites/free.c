@@ -12,8 +12,9 @@
 #include <linux/pgtable.h>
 #include <linux/sched.h>
 
-#include "gather.h"
-#include "ptwalk.h"
+#define PTWALK_GATHER
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_TABLES	8
 #define NR_ROUNDS	16
@@ -27,8 +28,6 @@
 #define FALLBACK_BY_RCU	(IS_ENABLED(CONFIG_X86) || \
 			 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
 #define NO_FALLBACK	"the fallback of this architecture interrupts all CPUs"
-
-#ifdef CONFIG_MMU_GATHER_RCU_TABLE_FREE
 
 static unsigned long table_addr(int i)
 {
@@ -57,28 +56,6 @@ static pgtable_t unhook_table(struct mm_struct *mm, unsigned long addr)
 	return token;
 }
 
-#ifdef CONFIG_X86
-/* Native x86 may free without tlb_remove_table(); paravirt guests use it. */
-static void remove_table(struct mmu_gather *tlb, pgtable_t token,
-			 unsigned long addr, bool direct)
-{
-	if (direct) {
-		tlb_flush_pmd_range(tlb, addr, PAGE_SIZE);
-		tlb->freed_tables = 1;
-		pagetable_pte_dtor(page_ptdesc(token));
-		tlb_remove_table(tlb, token);
-		return;
-	}
-	pte_free_tlb(tlb, token, addr);
-}
-#else
-static void remove_table(struct mmu_gather *tlb, pgtable_t token,
-			 unsigned long addr, bool direct)
-{
-	pte_free_tlb(tlb, token, addr);
-}
-#endif
-
 /**
  * struct freeing - how free_table() is to free
  * @no_batch: no page for a batch can be had
@@ -105,7 +82,7 @@ static void free_table(unsigned long addr, struct freeing *how)
 	how->nvcsw = current->nvcsw;
 	if (how->no_batch)
 		ptwalk_fail_arm();
-	remove_table(&tlb, token, addr, how->direct);
+	ptwalk_remove_table(&tlb, token, addr, how->direct);
 	ptwalk_fail_disarm();
 	how->batched = tlb.batch;
 	how->nvcsw = current->nvcsw - how->nvcsw;
@@ -476,7 +453,7 @@ static void munmap_leaks_no_table(struct kunit *test)
 	ptwalk_expect_tables(test, before);
 }
 
-static struct kunit_case ptwalk_free_cases[] = {
+static struct kunit_case free_cases[] = {
 	KUNIT_CASE(fallback_broadcasts_nothing),
 	KUNIT_CASE_SLOW(fallback_does_not_wait_for_walker),
 	KUNIT_CASE_SLOW(fallback_table_outlives_walker),
@@ -495,26 +472,4 @@ static struct kunit_case ptwalk_free_cases[] = {
 	{}
 };
 
-#else /* !CONFIG_MMU_GATHER_RCU_TABLE_FREE */
-
-/* Broken: never; there is no RCU freeing in this kernel to be tested. */
-static void tables_freed_by_rcu(struct kunit *test)
-{
-	kunit_skip(test, "this kernel frees page tables without RCU");
-}
-
-static struct kunit_case ptwalk_free_cases[] = {
-	KUNIT_CASE(tables_freed_by_rcu),
-	{}
-};
-
-#endif
-
-static struct kunit_suite ptwalk_free_suite = {
-	.name = "ptwalk_free",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_free_cases,
-};
-
-kunit_test_suite(ptwalk_free_suite);
+PTWALK_SUITE(free);
