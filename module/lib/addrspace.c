@@ -27,9 +27,10 @@ struct space {
 };
 
 /*
- * Runs in another kthread.  The one of the case reports its end before it drops
- * its address space, and keeps what kthread_use_mm() took: wait, and drop that,
- * so that the next case starts with no page table of this one.
+ * Runs in another kthread.  The kthread of the case reports its end before it
+ * drops its address space, and keeps the reference that kthread_use_mm() took.
+ * Waits and drops that reference, so that the next case starts with no page
+ * table of this one.
  */
 static void drop_space(void *arg)
 {
@@ -116,7 +117,7 @@ static void put_mm(void *mm)
  * @test: the case, whose end drops it
  * @mm: the address space
  *
- * To be called before the kthreads are started, so that they stop first.
+ * Call this before the kthreads are started, so that they stop first.
  */
 void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm)
 {
@@ -128,7 +129,7 @@ void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm)
  * ptwalk_mm_new() - an address space of another process
  * @test: the case, whose end drops it
  *
- * To be called before the kthreads that use it are started.
+ * Call this before the kthreads that use it are started.
  *
  * Return: the address space.
  */
@@ -273,7 +274,7 @@ unsigned long ptwalk_wrong_pages(unsigned long addr, unsigned long len,
  * @addr: address, aligned to the huge page
  * @len: length in bytes
  *
- * Tries again while pages are briefly held by someone else.
+ * Tries again while something briefly holds a page of it.
  *
  * Return: 0 or what madvise() returns.
  */

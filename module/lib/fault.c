@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes page allocations of the case fail, through fail_page_alloc, whose
- * settings are files in debugfs.
+ * Makes page allocations of the case fail through fail_page_alloc, which has
+ * its settings in debugfs.
  */
 #include <linux/kernel.h>
 #include <linux/sched.h>
@@ -12,7 +12,7 @@
 #define FAULT_DIR	"/sys/kernel/debug/fail_page_alloc/"
 #define FAULT_TEXT	16
 
-/* First the filter: from then on only a task that is armed is affected. */
+/* The filter is first: from then on only a task that is armed is affected. */
 static struct {
 	const char *name;
 	const char *value[PTWALK_FAIL_ALL + 1];
@@ -52,7 +52,7 @@ static int write_setting(int i, const char *text)
 
 static int restore_error;
 
-/* All of them, even if one fails; the filter last. */
+/* All settings, even if one fails; the filter is last. */
 static void restore_settings(void *unused)
 {
 	int i, ret;

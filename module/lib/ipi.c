@@ -2,8 +2,8 @@
 /*
  * Counts the CPUs that function calls interrupt, by function.
  *
- * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The
- * ipi tracepoints do not do: a call to one CPU shows a generic callback there.
+ * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The ipi
+ * tracepoints show a generic callback for a call to one CPU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -43,7 +43,7 @@ static atomic_t *hit(int func, int cpu)
 	return &hits[func * nr_cpu_ids + cpu];
 }
 
-/* The last row takes what does not fit, see row_class(). */
+/* Functions that do not fit share the last row, see row_class(). */
 static int func_row(smp_call_func_t func)
 {
 	smp_call_func_t old;
@@ -94,7 +94,9 @@ enum ptwalk_ipi_class ptwalk_ipi_classify(smp_call_func_t func)
 	return PTWALK_IPI_OTHER;
 }
 
-/* What did not fit may be anything: of the class that no case puts up with. */
+/*
+ * Functions that did not fit may be anything: of the class that no case allows.
+ */
 static enum ptwalk_ipi_class row_class(int row)
 {
 	return row == MAX_FUNCS - 1 ? PTWALK_IPI_BROADCAST :

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Helpers shared by the suites of ptwalk_kunit.
+ * What the suites stand on, a section for each file of this folder.
  *
  * A case runs in its own kthread, on one CPU, in an address space of its own
- * that nothing else knows.  Other kthreads act as the other threads of the
+ * that nothing else uses.  Other kthreads act as the other threads of the
  * process, or as a lockless walker that is held inside its window.  They only
  * count: the case judges.
  */
@@ -21,16 +21,18 @@
 
 #include "common.h"
 
-/* So that cases which are skipped without huge pages can name their size. */
+/* Cases that are skipped without huge pages name their size, too. */
 #ifndef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 #undef HPAGE_PMD_SHIFT
 #define HPAGE_PMD_SHIFT	PMD_SHIFT
 #endif
 
-/* Start of the test mapping: aligned to any PMD and to a hash slice. */
+/*
+ * Start of the test mapping, aligned to a PMD of any size and to a hash slice
+ */
 #define PTWALK_BASE	BIT(40)
 
-/* Parameters, see main.c. */
+/* Parameters of the module, and the state of a case: main.c of each module */
 extern unsigned int ptwalk_duration_ms;
 extern unsigned int ptwalk_hold_ms;
 u32 ptwalk_seed(struct kunit *test);
@@ -52,9 +54,9 @@ static inline unsigned long ptwalk_race_end(void)
 /**
  * ptwalk_race_is_on() - whether a race goes on
  * @end: from ptwalk_race_end()
- * @met: whether what it is for has happened
+ * @met: whether the race has hit its window
  *
- * On a busy host one round may take seconds: it goes on for another minute
+ * On a busy host one round may take seconds.  The race goes on for another minute
  * rather than prove nothing.
  *
  * Return: true until @end and, if not @met, until a minute later.
@@ -198,7 +200,7 @@ void ptwalk_expect_tables(struct kunit *test, long before);
  * struct ptwalk_full_page - tables that fill a page, watched
  * @addr: what the first one maps
  * @step: how much one of them maps
- * @nr: how many they are; 1 where a table is a page
+ * @nr: number of tables; 1 if a table is a page
  */
 struct ptwalk_full_page {
 	unsigned long addr;
@@ -206,7 +208,7 @@ struct ptwalk_full_page {
 	int nr;
 };
 
-/* Enough PTE tables to fill a page; one of powerpc holds up to 256. */
+/* Enough PTE tables to fill a page, which holds up to 256 on powerpc */
 #define PTWALK_FULL_TABLES	520
 
 void ptwalk_use_up_page(struct kunit *test, unsigned long base,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For threads that store through translations which are taken away.
+ * For threads that store through translations that are being invalidated.
  *
- * QEMU 7.2 emulates powerpc with a tlbie that does not wait for the other
- * CPUs: they go on for a moment with what they have in their TLBs.  That is no
- * matter of the kernel, but it loses stores and corrupts freed pages.  An
- * interrupt makes the emulator catch up.  It comes too late to hide a fault of
- * the kernel: a translation that was not invalidated is still there after it.
+ * QEMU 7.2 emulates powerpc with a tlbie that does not wait for the other CPUs,
+ * which use their old translations for a moment.  The kernel is not at fault,
+ * but stores are lost and freed pages are corrupted.  An interrupt makes the
+ * emulator catch up.  It does not hide a bug of the kernel: a translation that
+ * was not invalidated survives the interrupt.
  */
 #include <linux/sched.h>
 #include <linux/smp.h>

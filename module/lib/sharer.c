@@ -159,7 +159,10 @@ static int map_small(struct ptwalk_process *p)
 	       put_user(0, (u64 __user *)PTWALK_SMALL);
 }
 
-/* The first CPU is the case's, then come its threads; a walker has the last. */
+/*
+ * The first CPU runs the case, the next ones its threads, the last one a
+ * walker.
+ */
 static struct ptwalk_process *new_process(struct kunit *test, struct file *file)
 {
 	struct ptwalk_process *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);

@@ -17,9 +17,8 @@
  * @mm: the address space
  * @addr: address
  *
- * Same rules as ptwalk_pmd_offset().
- *
- * Return: its kernel address, or NULL when a huge page or nothing is there.
+ * Context: as ptwalk_pmd_offset().
+ * Return: its kernel address, or NULL if a huge page or nothing is mapped.
  */
 void *ptwalk_table(struct mm_struct *mm, unsigned long addr)
 {
@@ -39,8 +38,7 @@ void *ptwalk_table(struct mm_struct *mm, unsigned long addr)
  * @mm: the address space
  * @addr: address
  *
- * Same rules as ptwalk_pmd_offset().
- *
+ * Context: as ptwalk_pmd_offset().
  * Return: whether it does.
  */
 bool ptwalk_is_huge(struct mm_struct *mm, unsigned long addr)
@@ -50,7 +48,7 @@ bool ptwalk_is_huge(struct mm_struct *mm, unsigned long addr)
 	return pmd && pmd_trans_huge(pmdp_get_lockless(pmd));
 }
 
-/* What the CPUs have not yet folded into the global counter is added. */
+/* Adds the counts that CPUs have not yet folded into the global counter. */
 static long sum_tables(void)
 {
 	long nr = atomic_long_read(&vm_node_stat[NR_PAGETABLE]);
@@ -66,9 +64,10 @@ static long sum_tables(void)
 /**
  * ptwalk_tables() - number of pages that hold page tables
  *
- * Waits for those that RCU is about to free; twice, as a fragment that was freed
- * by RCU may take its page to RCU again.  May sleep.
+ * Waits for those that RCU is about to free.  Twice, since a fragment that RCU
+ * frees may hand its page to RCU again.
  *
+ * Context: may sleep.
  * Return: their number in the whole system.
  */
 long ptwalk_tables(void)
@@ -78,7 +77,7 @@ long ptwalk_tables(void)
 
 	rcu_barrier();
 	rcu_barrier();
-	/* A CPU may fold its part just now, or another process end. */
+	/* A CPU may be folding its count, or another process may be exiting. */
 	for (i = 0; (nr = sum_tables()) != last && i < 50; i++) {
 		last = nr;
 		msleep(50);
@@ -116,7 +115,7 @@ static struct page *page_of_table(unsigned long addr, unsigned long step)
  * @max: how many tables suffice, at most
  *
  * Touches a page in table after table, until a page of tables was begun and
- * used up.  Nothing else has a table in it then, nor is a spare one left.
+ * used up.  It holds no other table then, and no spare one.
  *
  * Return: what the tables of that page map.
  */
@@ -152,9 +151,10 @@ struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
  * @base: address, nothing may be mapped there yet
  * @page: of the table that the mm allocated last, or of one before it
  *
- * powerpc puts several tables into a page, and frees it with the last of them:
- * takes the rest of @page for tables that are freed again.  Sleeps for a grace
- * period.
+ * powerpc puts several tables into a page, and frees the page with the last of
+ * them.  Uses the rest of @page for tables, and frees these again.
+ *
+ * Context: sleeps for a grace period.
  */
 void ptwalk_use_up_page(struct kunit *test, unsigned long base,
 			struct page *page)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tells when watched pages go back to the page allocator, and lets a case act
- * inside a collapse: both from tracepoints of the page allocator.
+ * Watches for pages that are freed, and lets a case act inside a collapse, both
+ * by tracepoints of the page allocator.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,7 +17,7 @@
 
 #define MAX_WATCHED	1024
 
-/* From page frame number to index in @freed. */
+/* Maps a page frame number to an index in @freed. */
 static DEFINE_XARRAY(watched);
 static atomic_t freed[MAX_WATCHED];
 static unsigned int nr_watched;
@@ -39,8 +39,8 @@ static void mm_page_free(void *data, struct page *page, unsigned int order)
 }
 
 /*
- * Allocating the huge page comes after the scan of the small pages, which
- * refuses referenced ones, and before the table is detached.
+ * A collapse allocates the huge page after it has scanned the small pages,
+ * which must not have references, and before it detaches the table.
  */
 static void mm_page_alloc(void *data, struct page *page, unsigned int order,
 			  gfp_t gfp_flags, int migratetype)
@@ -94,8 +94,9 @@ unsigned int ptwalk_watch_freed(void)
  * @nr: how many
  * @ms: how long to wait at most
  *
- * Runs all RCU callbacks that are pending.  May sleep.
+ * Runs all RCU callbacks that are pending.
  *
+ * Context: may sleep.
  * Return: whether @nr of them were freed.
  */
 bool ptwalk_watch_wait(unsigned int nr, unsigned int ms)

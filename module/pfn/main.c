@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What KVM concludes from a pfn alone, and what that rests on.
+ * What KVM concludes from a pfn alone, and the rules that this relies on.
  *
- * kvm_pfn_to_refcounted_page() and kvm_is_mmio_pfn() ask pfn_valid(), and
+ * kvm_pfn_to_refcounted_page() and kvm_is_mmio_pfn() test pfn_valid(), and
  * PG_reserved of that very page, not of the head of a compound page.  They are
  * right as long as
  *
  * - a struct page without RAM behind it is reserved;
  * - a compound page is reserved as a whole, or not at all.
  *
- * So each struct page of the machine is looked at, while other CPUs make, split
- * and free compound pages.  The same judges are then shown pages that the test
- * has spoiled, to see that they do object.
+ * These cases look at each struct page of the machine, while other CPUs make,
+ * split and free compound pages.  Then they look at pages that the test has
+ * spoiled, to prove that such pages are found.
  *
  * Memory must not be unplugged meanwhile.
  */
@@ -46,9 +46,9 @@
 #include "../kernel.h"
 #include "../lib/ptwalk.h"
 
-/* No smaller piece of memory has struct pages while its neighbours have not. */
+/* The unit in which memory has struct pages or not. */
 #define HOLE_PFNS	(SZ_2M >> PAGE_SHIFT)
-/* More looks than these in one pass take too long: pfns are left out. */
+/* A longer pass would take too long, so pfns are left out. */
 #define MAX_LOOKS	BIT(28)
 /* KUnit ends a case after 300 s. */
 #define MAX_SECONDS	240
@@ -56,7 +56,7 @@
 #define RESCHED_LOOKS	4096
 #define NR_FINDINGS	8
 #define NR_RECHECKS	10
-/* How many of the other CPUs churn user memory; all churn pages. */
+/* Number of other CPUs that churn user memory; all of them churn pages. */
 #define NR_REGIONS	8
 
 unsigned int ptwalk_duration_ms = 3000;
@@ -165,7 +165,7 @@ static struct ram *find_ram(struct kunit *test)
 	return ram;
 }
 
-/* All of the page, or the kernel does not use it. */
+/* All of the page must be RAM, or the kernel does not use it. */
 static bool is_ram(struct ram *ram, unsigned long pfn)
 {
 	u64 start = PFN_PHYS(pfn), end = start + PAGE_SIZE;
@@ -203,8 +203,8 @@ static const char *reserved_in_part(struct scan *scan, unsigned long pfn,
 }
 
 /*
- * KVM warns about a reserved page without references: nothing maps such a page,
- * so nobody asks.
+ * KVM warns about a reserved page without references.  Nothing maps such a
+ * page, so KVM is never asked about it.
  */
 static const char *wrong_reference(struct scan *scan, unsigned long pfn,
 				   struct page *page)
@@ -224,7 +224,7 @@ static const char *wrong_reference(struct scan *scan, unsigned long pfn,
 }
 
 #ifdef PTWALK_KVM_MMIO
-/* What the kernel itself maps cached is no MMIO, as the ISA range. */
+/* Memory that the kernel maps cached, such as the ISA range, is no MMIO. */
 static bool is_uncached(unsigned long pfn)
 {
 	return !pat_enabled() || pat_pfn_immune_to_uc_mtrr(pfn);
@@ -265,8 +265,8 @@ static struct folio *hold_folio(struct page *page)
 }
 
 /*
- * The page may have changed between two loads.  So it is held, if it can be,
- * and looked at again, until the finding is gone or has lasted.
+ * The page may have changed between two loads.  Takes a reference if possible,
+ * and looks again until the finding is gone or has lasted.
  */
 static const char *look_again(struct scan *scan, unsigned long pfn,
 			      struct page *page, const char *what)
@@ -298,8 +298,9 @@ static void note(struct scan *scan, unsigned long pfn, struct page *page,
 }
 
 /*
- * A hole next to memory has struct pages, but pfn_to_online_page() may not give
- * them; what is no hole then is offline, or belongs to a device.
+ * A hole next to memory has struct pages, but pfn_to_online_page() may not
+ * return them.  Other pages that it does not return are offline, or belong to a
+ * device.
  */
 static bool leave_out(struct scan *scan, unsigned long pfn, struct page *page)
 {
@@ -359,7 +360,7 @@ static bool out_of_time(struct scan *scan)
 	return time_after(jiffies, scan->began + MAX_SECONDS * HZ);
 }
 
-/* Returns the pfn at which it ended: the end, unless it ran out of time. */
+/* Returns the pfn at which it ended: the end, unless time ran out. */
 static unsigned long look_at_all(struct kunit *test, struct scan *scan,
 				 unsigned long start)
 {
@@ -377,7 +378,7 @@ static unsigned long look_at_all(struct kunit *test, struct scan *scan,
 	return scan->end;
 }
 
-/* Up to 4 GiB at least: devices are below, on most machines. */
+/* 4 GiB at least: on most machines, devices are below. */
 static unsigned long last_pfn(unsigned long *present)
 {
 	unsigned long end = SZ_4G >> PAGE_SHIFT;
@@ -398,7 +399,10 @@ static void prepare_scan(struct kunit *test, struct scan *scan)
 
 	scan->ram = find_ram(test);
 	scan->end = last_pfn(&present);
-	/* Odd, or it would see the heads of compound pages and no tails. */
+	/*
+	 * Odd, since an even stride would see heads of compound pages and no
+	 * tails.
+	 */
 	scan->stride = (pfn_stride ?: present / MAX_LOOKS) | 1;
 	if (scan->stride > 1)
 		kunit_info(test, "sample: each %lu-th pfn\n", scan->stride);
@@ -427,11 +431,11 @@ static void churn_memory(struct load *load, unsigned long addr)
 		if (put_user(1, (u64 __user *)page))
 			return;
 	if (load->huge) {
-		/* Part of a huge page being cold, the folio is split. */
+		/* MADV_COLD of a part of a huge page splits the folio. */
 		do_madvise(mm, addr, PAGE_SIZE, MADV_COLD);
 		do_madvise(mm, addr, HPAGE_PMD_SIZE, MADV_COLLAPSE);
 	}
-	/* In two parts: only the mapping is split. */
+	/* In two parts, which splits only the mapping. */
 	ptwalk_zap(addr, HPAGE_PMD_SIZE / 2);
 	ptwalk_zap(addr + HPAGE_PMD_SIZE / 2, HPAGE_PMD_SIZE / 2);
 }
@@ -505,7 +509,7 @@ static void report(struct kunit *test, struct scan *scan)
 			   scan->finding[i].what);
 }
 
-/* Over and over for duration_ms, but once to the end, and under load. */
+/* Again and again for duration_ms, at least once to the end and under load. */
 static void scan_machine(struct kunit *test, struct scan *scan,
 			 struct load *load)
 {
@@ -575,7 +579,7 @@ static void need_kvm_mmio(struct kunit *test)
 #endif
 }
 
-/* Broken: KVM counts references of, or caches, what is no memory. */
+/* Broken: KVM counts references of, or caches, pfns that are no memory. */
 static void pfns_without_ram_are_reserved(struct kunit *test)
 {
 	scan_machine(test, new_scan(test, hole_not_reserved),
@@ -595,7 +599,7 @@ static void compounds_are_reserved_as_a_whole(struct kunit *test)
 static void kvm_references_what_has_references(struct kunit *test)
 {
 	need_kvm(test);
-	/* KVM's caller keeps the page: none may be freed under it here. */
+	/* KVM's caller holds the page, so no page may be freed meanwhile. */
 	scan_machine(test, new_scan(test, wrong_reference),
 		     new_load(test, false));
 }
@@ -617,7 +621,7 @@ static void free_private(void *page)
 	__free_pages(page, PRIVATE_ORDER);
 }
 
-/* Pages of the test, and a scan of them alone. */
+/* Allocates pages, and prepares a scan of them alone. */
 static struct page *new_private(struct kunit *test, struct scan *scan, gfp_t gfp)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | gfp, PRIVATE_ORDER);
@@ -632,7 +636,7 @@ static struct page *new_private(struct kunit *test, struct scan *scan, gfp_t gfp
 	return page;
 }
 
-/* As if the first of the pages were no RAM. */
+/* Pretends that the first of the pages is no RAM. */
 static void pretend_hole(struct scan *scan)
 {
 	scan->ram->extent[0].start = PFN_PHYS(scan->start + 1);
@@ -683,7 +687,7 @@ static void reserved_tail_is_found(struct kunit *test)
 	expect_nothing(test, scan);
 }
 
-/* A page that is no RAM, so it is told, is found unless it is reserved. */
+/* Expects that a page without RAM is found unless it is reserved. */
 static void expect_hole_found(struct kunit *test, struct scan *scan)
 {
 	struct page *page = new_private(test, scan, 0);
@@ -774,7 +778,7 @@ static unsigned long look_up_page(unsigned long pfn)
 	return (unsigned long)kvm_pfn_to_refcounted_page(pfn);
 }
 
-/* With the look at the head of a compound page that KVM once had. */
+/* With the test of the head of a compound page that KVM once had. */
 static unsigned long look_up_page_and_head(unsigned long pfn)
 {
 	struct page *page, *head;
@@ -786,7 +790,9 @@ static unsigned long look_up_page_and_head(unsigned long pfn)
 	if (head != page) {
 		bool reserved = PageReserved(head);
 
-		/* The head is only worth something if it still is one. */
+		/*
+		 * The flag of the head counts only if the page is still a tail.
+		 */
 		smp_rmb();
 		if (PageTail(page))
 			return reserved ? 0 : (unsigned long)page;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Collapse of small pages into a huge page: whom it interrupts, what becomes
- * of the PTE table, and what is left when it fails.
+ * Collapse of small pages into a huge page: the CPUs that it interrupts, the
+ * fate of the PTE table, and the memory after a collapse that fails.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -17,7 +17,7 @@
 
 #define NR_COLLAPSES	8
 #define GEN		1
-/* More than a page of powerpc holds. */
+/* More than fit into a page of powerpc. */
 #define MAX_SPARE_TABLES	320
 
 /* Fills NR_COLLAPSES huge pages worth of small pages. */
@@ -159,7 +159,10 @@ static void collapse_deposits_fresh_table(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, old);
 	KUNIT_ASSERT_EQ(test, 0, collapse_one());
 	KUNIT_ASSERT_TRUE(test, ptwalk_is_huge(mm, PTWALK_BASE));
-	/* Giving back one page splits, which takes the deposited table. */
+	/*
+	 * MADV_DONTNEED of one page splits the huge page, which uses the
+	 * deposited table.
+	 */
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_ASSERT_NOT_NULL(test, ptwalk_table(mm, PTWALK_BASE));
 	KUNIT_EXPECT_PTR_NE(test, ptwalk_table(mm, PTWALK_BASE), old);
@@ -223,14 +226,20 @@ static void collapse_leaks_no_table(struct kunit *test)
 	ptwalk_mm_enter(test);
 	len = fill_many(test);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
-	/* One is split, so that both ways to drop a deposited table are taken. */
+	/*
+	 * One huge page is split, so that both ways to drop a deposited table
+	 * are taken.
+	 */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
 	ptwalk_mm_leave(test);
 	ptwalk_expect_tables(test, before);
 }
 
-/* powerpc cuts tables out of a page: takes those left over from the last. */
+/*
+ * powerpc cuts tables out of a page.  Uses those that are left in the last
+ * page.
+ */
 static void use_up_tables(struct kunit *test)
 {
 	unsigned long addr = PTWALK_BASE + 2 * PMD_SIZE;
@@ -258,7 +267,7 @@ static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
 	if (what == PTWALK_FAIL_KERNEL)
 		use_up_tables(test);
 	ptwalk_fail_arm();
-	/* Somebody may have a page of it for a moment. */
+	/* Something may hold a page of it for a moment. */
 	do {
 		ret = do_madvise(current->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				 MADV_COLLAPSE);
@@ -266,7 +275,7 @@ static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
 	ptwalk_fail_disarm();
 	ptwalk_fail_restore(test);
 	kunit_info(test, "collapse returned %d\n", ret);
-	/* Without the series it needs no table. */
+	/* Without the series a collapse needs no table. */
 	if (PTWALK_SERIES || what == PTWALK_FAIL_ALL)
 		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
 	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
@@ -282,7 +291,9 @@ static void collapse_without_huge_page(struct kunit *test)
 	collapse_without_memory(test, PTWALK_FAIL_ALL);
 }
 
-/* Broken: as above, where the huge page can be had but no page table. */
+/*
+ * Broken: as above, if the huge page is allocated but a page table cannot be.
+ */
 static void collapse_without_page_table(struct kunit *test)
 {
 	collapse_without_memory(test, PTWALK_FAIL_KERNEL);
@@ -315,7 +326,7 @@ static void shmem_collapse_table_outlives_walker(struct kunit *test)
 	expect_outlived(test, fill_many_shmem);
 }
 
-/* A file that nobody has open for writing: only then does the kernel collapse it. */
+/* The kernel collapses only a file that is not open for writing. */
 static struct file *readonly_file(struct kunit *test, unsigned long len)
 {
 	struct vfsmount *mnt = ptwalk_mount(test, "ramfs");

@@ -3,10 +3,10 @@
  * MADV_DONTNEED of huge pages, while other threads fault small pages into the
  * same place.
  *
- * Each thread has a word of its own in every page.  Before and after each
- * MADV_DONTNEED the case counts up: what a thread had stored before one began
- * must not be read after it ended.  And the case keeps a reference to the pages
- * that it gives back: nothing may change in them any more.
+ * Each thread has a word of its own in every page.  The case counts each
+ * MADV_DONTNEED when it begins and when it ends: a value that was stored before
+ * it began must not be read after it ended.  The case also keeps a reference to
+ * the pages that it gives back: their contents must not change any more.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
@@ -45,7 +45,7 @@ static unsigned long page_addr(unsigned int i)
 		i % NR_PAGES * PAGE_SIZE;
 }
 
-/* Stores, and looks a moment later what has become of it. */
+/* Stores a value, and reads it again a moment later. */
 static void store_and_read(struct give_back *g, u64 __user *word)
 {
 	unsigned long begun, ended;
@@ -78,7 +78,7 @@ static void store_in_all_pages(void *arg, unsigned int id)
 	}
 }
 
-/* Small pages only come with a fault where huge ones are not allowed. */
+/* A fault allocates small pages only if huge ones are not allowed. */
 static int make_huge(void)
 {
 	int ret;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Freeing of page tables: in batches, and one by one when no page can be had
- * for a batch.  Whom it interrupts, when the table is free, and that it is.
+ * Freeing of page tables: in batches, and one by one when the page for a batch
+ * cannot be allocated.  Which CPUs it interrupts, and when the table is freed.
  *
- * powerpc cuts several tables out of a page, which is free when all of them
- * are.  So what is freed under a walker is a page full of tables.
+ * powerpc cuts several tables out of a page and frees the page with the last of
+ * them.  So these cases free a page full of tables under a walker.
  */
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -20,11 +20,11 @@
 #define NR_ROUNDS	16
 #define NR_UPPER	4
 
-/* Where pages are filled with tables. */
+/* Pages are filled with tables from here. */
 #define FULL_BASE	(PTWALK_BASE + (NR_TABLES + 1) * PMD_SIZE)
 #define FULL_UPPER	34
 
-/* Where the series frees by RCU when there is no batch. */
+/* The series frees by RCU if there is no batch, on these architectures. */
 #define FALLBACK_BY_RCU	(IS_ENABLED(CONFIG_X86) || \
 			 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
 #define NO_FALLBACK	"the fallback of this architecture interrupts all CPUs"
@@ -57,8 +57,8 @@ static pgtable_t unhook_table(struct mm_struct *mm, unsigned long addr)
 }
 
 /**
- * struct freeing - how free_table() is to free
- * @no_batch: no page for a batch can be had
+ * struct freeing - how free_table() frees
+ * @no_batch: the page for a batch cannot be allocated
  * @direct: this kernel frees tables without tlb_remove_table(); call it
  * @nvcsw: out: how often freeing slept
  * @batched: out: whether the table went into a batch
@@ -90,7 +90,9 @@ static void free_table(unsigned long addr, struct freeing *how)
 	mmap_write_unlock(mm);
 }
 
-/* Page by page: a kernel may free the tables of ranges that become empty. */
+/*
+ * Page by page, since a kernel may free the tables of ranges that become empty.
+ */
 static void empty_tables(struct kunit *test)
 {
 	int i;
@@ -100,8 +102,8 @@ static void empty_tables(struct kunit *test)
 }
 
 /*
- * Prepares all but the last table to be freed one by one.  The last one, freed
- * as ever, tells whether this kernel uses tlb_remove_table() at all.
+ * Prepares all tables but the last to be freed one by one.  The last one is
+ * freed in the usual way and shows whether this kernel uses tlb_remove_table().
  */
 static struct mm_struct *prepare_fallback(struct kunit *test,
 					  struct freeing *how)
@@ -285,7 +287,10 @@ static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 	ptwalk_spread(test, mm, PTWALK_BASE);
 	ptwalk_ipi_start();
 	ptwalk_fail_arm();
-	/* Nothing else is mapped near: PMD tables go, and a PUD table may. */
+	/*
+	 * Nothing else is mapped nearby: PMD tables are freed, and perhaps a
+	 * PUD table.
+	 */
 	ret = vm_munmap(PTWALK_BASE, NR_UPPER * PUD_SIZE);
 	ptwalk_fail_disarm();
 	ptwalk_ipi_stop();
@@ -410,7 +415,7 @@ static void kmem_cache_free_probe(void *data, unsigned long call_site,
 		WRITE_ONCE(watch->freed, true);
 }
 
-/* Broken: pte_offset_map_lock() takes a lock in memory that is used for more. */
+/* Broken: pte_offset_map_lock() takes a lock in memory that was reused. */
 static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 {
 	struct freed_lock *watch = kunit_kzalloc(test, sizeof(*watch), GFP_KERNEL);
@@ -424,7 +429,7 @@ static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, watch);
 	full = fill_pte_page(test);
 	last = full.addr + (full.nr - 1) * full.step;
-	/* On powerpc modules cannot have the former. */
+	/* Modules cannot use pte_lockptr() on powerpc. */
 	watch->lock = IS_ENABLED(CONFIG_HIGHPTE) ?
 			pte_lockptr(mm, ptwalk_pmd_offset(mm, last)) :
 			ptep_lockptr(mm, ptwalk_table(mm, last));

@@ -42,13 +42,13 @@ struct race {
 };
 
 /**
- * struct walker - one kthread that calls GUP-fast
- * @race: what it takes part in
+ * struct walker - a kthread that calls GUP-fast
+ * @race: the race that it takes part in
  * @id: its number, from 1
  * @rnd: its random choices
  * @fast: pages that get_user_pages_fast_only() returned
  * @pinned: pages that pin_user_pages_fast() returned
- * @missed: calls that returned none
+ * @missed: calls that returned no page
  * @wrong: pages that were not the right ones
  */
 struct walker {
@@ -99,7 +99,7 @@ static void look_up(void *arg, unsigned int nr)
 		look_up_fast(w, addr, gen);
 	else
 		look_up_pinned(w, addr, gen);
-	/* A collapse needs a moment without references. */
+	/* A collapse succeeds only without references. */
 	if (random % 64 == 0)
 		usleep_range(500, 1000);
 }
@@ -150,7 +150,7 @@ static void start_walkers(struct kunit *test, struct race *race)
 	race->crew = ptwalk_crew(test, race->mm, &cpus, look_up, race);
 }
 
-/* Until there was a round, and a page was found. */
+/* Until there was a round, and a walker found a page. */
 static bool is_on(struct race *race, unsigned long end, unsigned int rounds)
 {
 	bool found = false;
@@ -199,8 +199,8 @@ static u32 next_generation(struct race *race)
 	u32 gen = race->gen + 1;
 
 	/*
-	 * The old pages are unmapped; whoever sees the generation sees that
-	 * too.  Pairs with the acquire in look_up().
+	 * A walker that sees the generation sees the old pages unmapped.  Pairs
+	 * with the acquire in look_up().
 	 */
 	smp_store_release(&race->gen, gen);
 	return gen;
@@ -220,7 +220,10 @@ static void gup_versus_collapse_and_split(struct kunit *test)
 		if (!do_madvise(race->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				MADV_COLLAPSE))
 			rounds++;
-		/* No walker looks up the last page: giving it back splits. */
+		/*
+		 * No walker looks up the last page.  MADV_DONTNEED of it
+		 * splits.
+		 */
 		ptwalk_zap(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE,
 			   PAGE_SIZE);
 	}
@@ -311,7 +314,7 @@ static int collapse_round(struct kunit *test, struct race *race)
 		ptwalk_watch_wait(HPAGE_PMD_NR, 1000);
 		freed = ptwalk_watch_freed();
 	}
-	/* A walker may fault next: it shall not find a huge page allowed. */
+	/* A walker may fault next and must not get a huge page. */
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(race->mm, PTWALK_BASE,
 					    HPAGE_PMD_SIZE, MADV_NOHUGEPAGE));
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, HPAGE_PMD_SIZE));

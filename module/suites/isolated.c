@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A CPU that was isolated to run one thread undisturbed, while processes on the
- * others change their page tables in every way that used to interrupt it.
+ * A CPU that is isolated to run one thread undisturbed, while a process on the
+ * other CPUs changes its page tables in every way that interrupts the isolated
+ * CPU without the series.
  */
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
@@ -13,7 +14,7 @@
 #include "../lib/ptwalk.h"
 #include "../lib/sharer.h"
 
-/* Behind what a PMD table is shared for, see ptwalk_sharer(). */
+/* Behind the memory that ptwalk_sharer() uses. */
 #define THP		(PTWALK_BASE + 8 * PUD_SIZE)
 #define SMALL		(THP + 2 * HPAGE_PMD_SIZE)
 
@@ -25,7 +26,7 @@ static void spin(void *unused, unsigned int id)
 	cpu_relax();
 }
 
-/* Unmaps memory whose tables find no batch. */
+/* Unmaps memory whose tables are freed without a batch. */
 static int unmap_without_batch(struct kunit *test)
 {
 	int ret;

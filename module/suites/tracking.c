@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lockless walks that are tracked: each CPU publishes what it walks, and who
- * waits for walkers reads that.  And what a walk costs, tracked or not.
+ * Lockless walks that are tracked: each CPU publishes the mm that it walks, and
+ * the waiter reads that.  Also the cost of a walk, tracked or not.
  */
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
@@ -20,7 +20,7 @@
 
 #define MAX_PAGES	512
 
-/* One page of each size of walk that is measured, and then some. */
+/* As many pages as the longest walk that is measured needs. */
 static void fill_pages(struct kunit *test)
 {
 	unsigned long len = MAX_PAGES * PAGE_SIZE;
@@ -51,7 +51,7 @@ static int gup(int nr, struct page **pages)
 }
 
 /*
- * The least of many, so that what an interrupt adds does not count.  Exact to
+ * The least of many measurements, which no interrupt has prolonged.  Exact to
  * the instruction with "-icount shift=0,sleep=off" of QEMU.
  */
 static void measure_gup(struct kunit *test, struct page **pages, int nr,
@@ -90,7 +90,7 @@ static void gup_fast_cost(struct kunit *test)
 	measure_gup(test, pages, MAX_PAGES, 32);
 }
 
-/* Broken: who calls GUP-fast finds interrupts on or off that were not so. */
+/* Broken: GUP-fast returns with interrupts enabled or disabled by mistake. */
 static void walk_restores_interrupts(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -188,7 +188,7 @@ static bool all_are_inside(struct ptwalk_hold *w[])
 	return true;
 }
 
-/* As many as there can be, of which every other one stays twice as long. */
+/* NR_WALKERS walkers; every other one stays twice as long. */
 static void hold_all(struct kunit *test, struct mm_struct *mm, struct ptwalk_hold *w[])
 {
 	unsigned int ms = PTWALK_SHORT_MS;
@@ -206,7 +206,7 @@ static void hold_all(struct kunit *test, struct mm_struct *mm, struct ptwalk_hol
 	}
 }
 
-/* Broken: a walk is never waited for, or stays for ever and is. */
+/* Broken: the waiter overlooks a walk, or waits for a walk that has ended. */
 static void walk_is_published_until_its_end(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -324,7 +324,7 @@ static void sync_waits_for_all_walkers(struct kunit *test)
 	KUNIT_EXPECT_LE(test, waited, NR_WALKERS);
 }
 
-/* Broken: waiting for walkers interrupts them, which it is to spare. */
+/* Broken: waiting for walkers interrupts them. */
 static void sync_interrupts_nobody(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -364,9 +364,9 @@ static void sync_does_not_wait_for_later_walk(struct kunit *test)
 
 /**
  * struct storm - kthreads that walk without pause
- * @mm: what they walk
- * @gup: by GUP-fast, otherwise only begin and end
- * @walks: how often, each
+ * @mm: address space that they walk
+ * @gup: they call GUP-fast, otherwise they only begin and end a walk
+ * @walks: number of walks of each
  * @wrong: how often GUP-fast returned a page that it should not
  */
 struct storm {
@@ -440,7 +440,7 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 		   syncs, waited, walks, longest);
 	KUNIT_EXPECT_GT(test, syncs, 0);
 	KUNIT_EXPECT_GT(test, walks, 0);
-	/* Walks that do nothing are rarely met. */
+	/* A walk that does nothing is rarely waited for. */
 	if (use_gup)
 		KUNIT_EXPECT_GT_MSG(test, waited, 0, "never met a walk");
 	KUNIT_EXPECT_LE(test, waited, syncs * NR_WALKERS);
@@ -462,7 +462,7 @@ static void sync_in_storm_of_gup_fast(struct kunit *test)
 
 /* ------------------------------------------------------------ nested walks */
 
-/* Of two mms; the CPU of the walker counts as one that uses both. */
+/* Walks two mms; the CPU of the walker counts as one that uses both. */
 static void nested_walk(struct kunit *test, struct mm_struct *mm,
 			struct mm_struct *inner)
 {
@@ -511,7 +511,10 @@ static void sync_waits_for_outer_walk(struct kunit *test)
 	struct ptwalk_hold *w;
 	int phase;
 
-	/* Begun within the inner walk, which ends long before the outer one. */
+	/*
+	 * Waits from within the inner walk, which ends long before the outer
+	 * one.
+	 */
 	w = hold_in_phase(test, mm, inner, PTWALK_IN_NEXT_WALK);
 	lockless_walk_sync(mm);
 	phase = READ_ONCE(w->phase);
@@ -576,7 +579,10 @@ static void sync_traced(void *data, struct mm_struct *mm, unsigned int waited,
 	traced.ns = ns;
 }
 
-/* Broken: the tracepoint does not tell who was waited for, and how long. */
+/*
+ * Broken: the tracepoint does not show how many CPUs were waited for, and how
+ * long.
+ */
 static void sync_is_traced(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -593,7 +599,7 @@ static void sync_is_traced(struct kunit *test)
 	KUNIT_EXPECT_LT(test, traced.ns, 100 * PTWALK_SHORT_MS * NSEC_PER_MSEC);
 }
 
-/* Broken: debugfs does not show who is walking. */
+/* Broken: debugfs does not show which CPUs walk. */
 static void walks_are_shown_in_debugfs(struct kunit *test)
 {
 	static const char path[] = "/sys/kernel/debug/lockless_walks";

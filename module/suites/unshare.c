@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Processes that map the same hugetlb file share a PMD table.  Who is
- * interrupted when one of them leaves it, who is waited for, and that GUP-fast
- * in a process that has left never finds what the last owner puts there.
+ * Processes that map the same hugetlb file share a PMD table.  Which CPUs are
+ * interrupted and which walkers are waited for when a process leaves the table,
+ * and whether GUP-fast in that process finds pages that the last owner maps
+ * afterwards.
  */
 #include <linux/cpumask.h>
 #include <linux/kallsyms.h>
@@ -23,7 +24,7 @@
 #define TRACKING	IS_ENABLED(CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING)
 
 #define NR_OPS		4
-/* Some walks last longer than it takes the last owner to reuse the table. */
+/* Some walks last longer than the last owner needs to reuse the table. */
 #define MAX_WALK_US	30000
 
 #define KEY	"/sys/kernel/debug/x86/tlb_flush_ipis_walkers"
@@ -83,7 +84,7 @@ static void need_native(struct kunit *test)
 		kunit_skip(test, "a hypervisor flushes the TLB");
 }
 
-/* Of the switch that says that a TLB flush interrupts all walkers, or -1. */
+/* The switch "a TLB flush interrupts all walkers", or -1 if there is none. */
 static int key_value(void)
 {
 	char text[8];
@@ -168,9 +169,9 @@ static void left_out_disarm(void)
 	left_out_clear();
 }
 
-/* --------------------------------------------------- who is interrupted */
+/* --------------------------------------------- which CPUs are interrupted */
 
-/* Shares the table and leaves it, NR_OPS times, counting who is called. */
+/* Shares the table and leaves it, NR_OPS times, and counts interrupts. */
 static void share_and_unmap(struct kunit *test, struct ptwalk_sharing *s)
 {
 	int i;
@@ -194,8 +195,8 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
 	/*
-	 * Without it, nothing would have waited for walkers.  A CPU whose thread
-	 * sleeps for a moment is lazy and may be left out.
+	 * Without a flush nothing would have waited for walkers.  A CPU whose
+	 * thread sleeps for a moment is lazy and may be left out.
 	 */
 	KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
 }
@@ -235,7 +236,7 @@ static void paravirt_unshare_interrupts_own_cpus_only(struct kunit *test)
 				    "CPU %d", cpu);
 }
 
-/* Broken: as above, though every walk is known. */
+/* Broken: as above, although every walk is tracked. */
 static void tracked_unshare_interrupts_nobody(struct kunit *test)
 {
 	long before = ptwalk_vm_event("pgtable_sync_tracked");
@@ -253,7 +254,7 @@ static void tracked_unshare_interrupts_nobody(struct kunit *test)
 			before + NR_OPS);
 }
 
-/* Broken: in a guest, what waits for walkers trusts a flush that does not. */
+/* Broken: in a guest, the waiter relies on a flush that waits for no walker. */
 static void key_says_how_the_tlb_is_flushed(struct kunit *test)
 {
 	int key = key_value();
@@ -268,9 +269,9 @@ static void key_says_how_the_tlb_is_flushed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, key_value());
 }
 
-/* ------------------------------------------------------- who is waited for */
+/* -------------------------------------------- which walkers are waited for */
 
-/* Leaves the table without unmapping: so that no other flush follows. */
+/* Leaves the table without unmapping, so that no other flush follows. */
 static int leave_table(void)
 {
 	return ptwalk_zap(PTWALK_BASE, PUD_SIZE);
@@ -330,7 +331,10 @@ static void wait_for_own_walker(struct kunit *test, int others)
 	left_out_init(test, s.mm);
 	cpumask_set_cpu(ptwalk_other_cpu(), &left_out.cpus);
 
-	/* The flush alone does not wait for it, or the rest proves nothing. */
+	/*
+	 * The flush alone must not wait for the walker, or the rest proves
+	 * nothing.
+	 */
 	if (key_value() == 1) {
 		ptwalk_share(test, s.p[0]);
 		left_out_arm();
@@ -434,7 +438,9 @@ static void walk_slowly(struct walker *w)
 		pmd = pmdp_get_lockless(pmdp);
 		if (pmd_present(pmd) && pmd_leaf(pmd))
 			word = READ_ONCE(*(u64 *)page_address(pmd_page(pmd)));
-		/* Taken in vain if the entry has changed. */
+		/*
+		 * GUP-fast would drop its reference if the entry has changed.
+		 */
 		if (pmd_val(pmd) != pmd_val(pmdp_get_lockless(pmdp)))
 			word = 0;
 	}
@@ -468,7 +474,7 @@ static struct walker *start_walker(struct kunit *test, struct mm_struct *mm,
 	return w;
 }
 
-/* Leaves the table in one of the ways there are. */
+/* Leaves the table in one of three ways. */
 static int leave_somehow(u32 random)
 {
 	switch (random % 3) {
@@ -515,7 +521,7 @@ static bool race_round(struct kunit *test, struct ptwalk_process *p,
 	return inside;
 }
 
-/* What race() expects of each walker. */
+/* Whether each walker has done what race() expects. */
 static bool has_met(struct walker *w[], unsigned int inside)
 {
 	return READ_ONCE(w[0]->seen) + READ_ONCE(w[0]->other) &&
@@ -602,7 +608,7 @@ static void expect_counted(struct kunit *test, struct ptwalk_sharing *s,
 				    "%s", sync_events[i]);
 }
 
-/* Broken: /proc/vmstat misleads who looks for the source of interrupts. */
+/* Broken: /proc/vmstat misleads an administrator who looks for interrupts. */
 static void unshare_is_counted(struct kunit *test)
 {
 	struct ptwalk_sharing s;

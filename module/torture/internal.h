@@ -42,11 +42,11 @@ struct walker {
 
 /**
  * struct torture - one test, from open() to release()
- * @page: what is shared with the workload
+ * @page: shared with the workload
  * @ctl: its address
  * @mm: address space of the workload, between TORTURE_START and the end
  * @owner: its open files: when it closes ours, the test ends
- * @regions: copy of its regions, as they were then
+ * @regions: copy of its regions at TORTURE_START
  * @nr_regions: number of these
  * @nr_walkers: number of walkers
  * @walkers: the walkers

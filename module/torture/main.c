@@ -114,15 +114,18 @@ static void settle_now(void)
 }
 
 /*
- * A collapse has flushed, and copies next; a page that migrates likewise.  The
- * arguments of these tracepoints are not looked at.
+ * A collapse, or a migration, has flushed the TLB and copies next.  The
+ * arguments of these tracepoints, which depend on the kernel's version, are
+ * ignored.
  */
 static void flushed(void *unused)
 {
 	settle_now();
 }
 
-/* The collapse has its huge page, and will clear the PMD next: all go on. */
+/*
+ * The collapse has its huge page, and clears the PMD next: all threads go on.
+ */
 static void mm_page_alloc(void *data, struct page *page, unsigned int order,
 			  gfp_t gfp_flags, int migratetype)
 {
@@ -221,7 +224,7 @@ static void print_stats(struct torture *t)
 	pr_info("%u s failures:%s\n", s, sum ? seq_buf_str(&buf) : " none");
 }
 
-/* What is asked for and there must have happened, or nothing was tested. */
+/* A modifier that was asked for must have run, or nothing was tested. */
 static bool was_idle(struct torture *t)
 {
 	u32 enabled = READ_ONCE(t->ctl->enabled);
@@ -294,8 +297,8 @@ static void shuffle(struct torture *t)
 }
 
 /*
- * All modifiers at once get in each other's way, at the lock of the address
- * space above all: half of the time, some have it for themselves.
+ * Modifiers wait for each other, above all for mmap_lock.  Half of the time,
+ * only some of them run.
  */
 static void focus(struct torture *t)
 {
@@ -458,7 +461,10 @@ static int end(struct torture *t, bool done)
 		return -EINVAL;
 	t->ended = true;
 	stop(t);
-	/* It maps a page of ours, so we would live as long as it does. */
+	/*
+	 * The workload maps a page of ours, which would keep this module
+	 * loaded.
+	 */
 	mmput(t->mm);
 	t->mm = NULL;
 	print_stats(t);
@@ -516,7 +522,7 @@ static int torture_open(struct inode *inode, struct file *file)
 	return ret;
 }
 
-/* Children of the workload have it open, too. */
+/* Children of the workload have the device open, too. */
 static int torture_flush(struct file *file, fl_owner_t id)
 {
 	mutex_lock(&torture_lock);
