@@ -81,16 +81,14 @@ struct mm_struct *ptwalk_mm_enter(struct kunit *test)
 		kunit_skip(test, "needs two CPUs");
 	KUNIT_ASSERT_EQ(test, 0,
 			set_cpus_allowed_ptr(current, cpumask_of(first)));
-	space = kunit_kzalloc(test, sizeof(*space), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, space);
+	space = ptwalk_zalloc(test, sizeof(*space));
 	mm = ptwalk_mm_alloc();
 	KUNIT_ASSERT_NOT_NULL(test, mm);
 	kthread_use_mm(mm);
 	space->mm = mm;
 	space->task = get_task_struct(current);
 	test->priv = space;
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, drop_space,
-							   space));
+	ptwalk_at_end(test, drop_space, space);
 	return mm;
 }
 
@@ -122,7 +120,7 @@ static void put_mm(void *mm)
 void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm)
 {
 	mmget(mm);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	ptwalk_at_end(test, put_mm, mm);
 }
 
 /**
@@ -138,7 +136,7 @@ struct mm_struct *ptwalk_mm_new(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_alloc();
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	ptwalk_at_end(test, put_mm, mm);
 	return mm;
 }
 

@@ -9,7 +9,6 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/pagemap.h>
-#include <linux/sched/mm.h>
 
 #include "ptwalk.h"
 
@@ -97,16 +96,15 @@ static void stop_kthread(void *task)
 
 static void add_member(struct kunit *test, struct ptwalk_crew *crew, int cpu)
 {
-	struct crew_member *member = kunit_kzalloc(test, sizeof(*member), GFP_KERNEL);
+	struct crew_member *member = ptwalk_zalloc(test, sizeof(*member));
 	struct task_struct *task;
 
-	KUNIT_ASSERT_NOT_NULL(test, member);
 	member->crew = crew;
 	member->id = crew->nr++;
 	task = kthread_create_on_cpu(crew_fn, member, cpu, "ptwalk/%u");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
 	get_task_struct(task);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop_kthread, task));
+	ptwalk_at_end(test, stop_kthread, task);
 	wake_up_process(task);
 }
 
@@ -129,8 +127,7 @@ struct ptwalk_crew *ptwalk_crew(struct kunit *test, struct mm_struct *mm,
 	int cpu, own = cpumask_first(cpu_online_mask);
 	struct ptwalk_crew *crew;
 
-	crew = kunit_kzalloc(test, sizeof(*crew), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, crew);
+	crew = ptwalk_zalloc(test, sizeof(*crew));
 	crew->mm = mm;
 	crew->work = work;
 	crew->arg = arg;
@@ -191,11 +188,10 @@ static void touch_and_sleep(void *arg, unsigned int id)
  */
 void ptwalk_spread(struct kunit *test, struct mm_struct *mm, unsigned long addr)
 {
-	struct spread *spread = kunit_kzalloc(test, sizeof(*spread), GFP_KERNEL);
+	struct spread *spread = ptwalk_zalloc(test, sizeof(*spread));
 	struct ptwalk_crew *crew;
 	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, spread);
 	spread->addr = addr;
 	init_completion(&spread->touched);
 	crew = ptwalk_crew(test, mm, cpu_online_mask, touch_and_sleep, spread);

@@ -85,8 +85,7 @@ void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what)
 	if (ret)
 		kunit_skip(test, "cannot read %s (%d): is debugfs mounted?",
 			   FAULT_DIR, ret);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_settings,
-							   NULL));
+	ptwalk_at_end(test, restore_settings, NULL);
 	for (i = 0; i < ARRAY_SIZE(setting) && !ret; i++)
 		ret = write_setting(i, setting[i].value[what]);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "cannot write below %s", FAULT_DIR);

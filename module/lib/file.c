@@ -200,8 +200,7 @@ static void fput_action(void *file)
 struct file *ptwalk_own_file(struct kunit *test, struct file *file)
 {
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, fput_action, file));
+	ptwalk_at_end(test, fput_action, file);
 	return file;
 }
 
@@ -226,8 +225,7 @@ struct vfsmount *ptwalk_mount(struct kunit *test, const char *type)
 		kunit_skip(test, "needs %s", type);
 	mnt = kern_mount(fs);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unmount_action,
-							   mnt));
+	ptwalk_at_end(test, unmount_action, mnt);
 	return mnt;
 }
 

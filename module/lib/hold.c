@@ -130,15 +130,11 @@ static void hold_work(void *arg, unsigned int id)
 struct ptwalk_hold *ptwalk_hold_start(struct kunit *test,
 				      const struct ptwalk_hold *how)
 {
-	struct ptwalk_hold *hold = kunit_kzalloc(test, sizeof(*hold), GFP_KERNEL);
+	struct ptwalk_hold *hold = ptwalk_zalloc(test, sizeof(*hold));
 
-	KUNIT_ASSERT_NOT_NULL(test, hold);
 	*hold = *how;
-	if (hold->addr) {
-		hold->before = kunit_kcalloc(test, PTRS_PER_PTE, sizeof(pte_t),
-					     GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, hold->before);
-	}
+	if (hold->addr)
+		hold->before = ptwalk_zalloc(test, PTRS_PER_PTE * sizeof(pte_t));
 	init_completion(&hold->inside);
 	init_completion(&hold->left);
 	ptwalk_crew(test, hold->mode == PTWALK_HOLD_OWN ? hold->mm : NULL,

@@ -25,17 +25,15 @@ static void detach_action(void *probe)
  */
 bool ptwalk_probe(struct kunit *test, const char *name, void *fn, void *data)
 {
-	struct ptwalk_probe *probe = kunit_kzalloc(test, sizeof(*probe), GFP_KERNEL);
+	struct ptwalk_probe *probe = ptwalk_zalloc(test, sizeof(*probe));
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, probe);
 	*probe = (struct ptwalk_probe){ .name = name, .fn = fn, .data = data };
 	ret = ptwalk_attach(probe, 1);
 	if (ret == -ENOENT)
 		return false;
 	KUNIT_ASSERT_EQ(test, 0, ret);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, detach_action,
-							   probe));
+	ptwalk_at_end(test, detach_action, probe);
 	return true;
 }
 
@@ -48,10 +46,8 @@ bool ptwalk_probe(struct kunit *test, const char *name, void *fn, void *data)
  */
 struct completion *ptwalk_count(struct kunit *test, const char *name)
 {
-	struct completion *passed = kunit_kzalloc(test, sizeof(*passed),
-						  GFP_KERNEL);
+	struct completion *passed = ptwalk_zalloc(test, sizeof(*passed));
 
-	KUNIT_ASSERT_NOT_NULL(test, passed);
 	init_completion(passed);
 	return ptwalk_probe(test, name, complete, passed) ? passed : NULL;
 }

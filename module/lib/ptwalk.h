@@ -85,6 +85,35 @@ static struct kunit_suite ptwalk_##suite##_suite = {			\
 };									\
 kunit_test_suite(ptwalk_##suite##_suite)
 
+/**
+ * ptwalk_zalloc() - allocate memory until the case ends
+ * @test: the case, which fails without memory
+ * @size: how much (bytes)
+ *
+ * Context: may sleep.
+ * Return: the memory, filled with 0.
+ */
+static inline void *ptwalk_zalloc(struct kunit *test, size_t size)
+{
+	void *memory = kunit_kzalloc(test, size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, memory);
+	return memory;
+}
+
+/**
+ * ptwalk_at_end() - have a function called when the case ends
+ * @test: the case, which fails if that is not possible
+ * @fn: the function, called in reverse order
+ * @arg: its argument
+ *
+ * Context: may sleep.
+ */
+static inline void ptwalk_at_end(struct kunit *test, void (*fn)(void *arg), void *arg)
+{
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fn, arg));
+}
+
 int ptwalk_case_init(struct kunit *test);
 void ptwalk_case_exit(struct kunit *test);
 

@@ -165,10 +165,9 @@ static int map_small(struct ptwalk_process *p)
  */
 static struct ptwalk_process *new_process(struct kunit *test, struct file *file)
 {
-	struct ptwalk_process *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+	struct ptwalk_process *p = ptwalk_zalloc(test, sizeof(*p));
 	int cpu = ptwalk_nth_cpu(PTWALK_THREADS + 1);
 
-	KUNIT_ASSERT_NOT_NULL(test, p);
 	p->mm = ptwalk_mm_new(test);
 	p->file = file;
 	init_waitqueue_head(&p->todo);

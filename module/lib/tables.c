@@ -4,7 +4,6 @@
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mmzone.h>
 #include <linux/pgtable.h>
 #include <linux/rcupdate.h>

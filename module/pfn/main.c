@@ -151,15 +151,13 @@ static void free_ram(void *arg)
 
 static struct ram *find_ram(struct kunit *test)
 {
-	struct ram *ram = kunit_kzalloc(test, sizeof(*ram), GFP_KERNEL);
+	struct ram *ram = ptwalk_zalloc(test, sizeof(*ram));
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, ram);
 	ret = walk_iomem_res_desc(IORES_DESC_NONE,
 				  IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY,
 				  0, U64_MAX, ram, add_extent);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_ram,
-							   ram));
+	ptwalk_at_end(test, free_ram, ram);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 	KUNIT_ASSERT_GT(test, ram->nr, 0);
 	return ram;
@@ -547,18 +545,16 @@ static struct scan *new_scan(struct kunit *test,
 						  unsigned long pfn,
 						  struct page *page))
 {
-	struct scan *scan = kunit_kzalloc(test, sizeof(*scan), GFP_KERNEL);
+	struct scan *scan = ptwalk_zalloc(test, sizeof(*scan));
 
-	KUNIT_ASSERT_NOT_NULL(test, scan);
 	scan->wrong = wrong;
 	return scan;
 }
 
 static struct load *new_load(struct kunit *test, bool reserve)
 {
-	struct load *load = kunit_kzalloc(test, sizeof(*load), GFP_KERNEL);
+	struct load *load = ptwalk_zalloc(test, sizeof(*load));
 
-	KUNIT_ASSERT_NOT_NULL(test, load);
 	load->reserve = reserve;
 	return load;
 }
@@ -627,8 +623,7 @@ static struct page *new_private(struct kunit *test, struct scan *scan, gfp_t gfp
 	struct page *page = alloc_pages(GFP_KERNEL | gfp, PRIVATE_ORDER);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_private,
-							   page));
+	ptwalk_at_end(test, free_private, page);
 	scan->start = page_to_pfn(page);
 	scan->end = scan->start + NR_PRIVATE;
 	scan->stride = 1;

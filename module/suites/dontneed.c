@@ -10,7 +10,6 @@
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
-#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pgtable.h>
@@ -139,10 +138,8 @@ static void dontneed_leaves_no_translation(struct kunit *test)
 	void *copy;
 
 	ptwalk_need_thp(test);
-	g = kunit_kzalloc(test, sizeof(*g), GFP_KERNEL);
-	copy = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, g);
-	KUNIT_ASSERT_NOT_NULL(test, copy);
+	g = ptwalk_zalloc(test, sizeof(*g));
+	copy = ptwalk_zalloc(test, PAGE_SIZE);
 	ptwalk_map(test, PTWALK_BASE, LEN);
 	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
 	ptwalk_settle_collapses(test);

@@ -8,7 +8,6 @@
  */
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
-#include <linux/mman.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
 
@@ -179,30 +178,29 @@ static void fallback_does_not_wait_for_walker(struct kunit *test)
 	ptwalk_fail_restore(test);
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
-static void fallback_table_outlives_walker(struct kunit *test)
+static void expect_fallback_outlived(struct kunit *test, enum ptwalk_hold_mode mode)
 {
 	struct ptwalk_hold *hold;
 	struct freeing how;
 
 	prepare_fallback(test, &how);
-	hold = free_under_walker(test, &how, PTWALK_HOLD_IRQS_OFF);
+	hold = free_under_walker(test, &how, mode);
 	ptwalk_fail_restore(test);
 	ptwalk_expect_outlived(test, hold);
+}
+
+/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+static void fallback_table_outlives_walker(struct kunit *test)
+{
+	expect_fallback_outlived(test, PTWALK_HOLD_IRQS_OFF);
 }
 
 /* Broken: pte_offset_map() hands out a table that is free already. */
 static void fallback_table_outlives_rcu_reader(struct kunit *test)
 {
-	struct ptwalk_hold *hold;
-	struct freeing how;
-
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, NO_FALLBACK);
-	prepare_fallback(test, &how);
-	hold = free_under_walker(test, &how, PTWALK_HOLD_RCU);
-	ptwalk_fail_restore(test);
-	ptwalk_expect_outlived(test, hold);
+	expect_fallback_outlived(test, PTWALK_HOLD_RCU);
 }
 
 /* Broken: munmap under memory pressure takes a grace period for each table. */
@@ -418,7 +416,7 @@ static void kmem_cache_free_probe(void *data, unsigned long call_site,
 /* Broken: pte_offset_map_lock() takes a lock in memory that was reused. */
 static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 {
-	struct freed_lock *watch = kunit_kzalloc(test, sizeof(*watch), GFP_KERNEL);
+	struct freed_lock *watch = ptwalk_zalloc(test, sizeof(*watch));
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct ptwalk_full_page full;
 	struct ptwalk_hold *hold;
@@ -426,7 +424,6 @@ static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 
 	if (!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS) || !ALLOC_SPLIT_PTLOCKS)
 		kunit_skip(test, "the lock is in the struct page: DEBUG=lockdep");
-	KUNIT_ASSERT_NOT_NULL(test, watch);
 	full = fill_pte_page(test);
 	last = full.addr + (full.nr - 1) * full.step;
 	/* Modules cannot use pte_lockptr() on powerpc. */

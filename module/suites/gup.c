@@ -12,7 +12,6 @@
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/highmem.h>
-#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/prandom.h>
@@ -58,34 +57,6 @@ struct walker {
 	unsigned long fast, pinned, missed, wrong;
 };
 
-static void look_up_fast(struct walker *w, unsigned long addr, u32 gen)
-{
-	struct page *page;
-
-	if (get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page) != 1) {
-		w->missed++;
-		return;
-	}
-	w->fast++;
-	if (w->race->check(page, addr, gen, w->id))
-		w->wrong++;
-	put_page(page);
-}
-
-static void look_up_pinned(struct walker *w, unsigned long addr, u32 gen)
-{
-	struct page *page;
-
-	if (pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) != 1) {
-		w->missed++;
-		return;
-	}
-	w->pinned++;
-	if (w->race->check(page, addr, gen, w->id))
-		w->wrong++;
-	unpin_user_page(page);
-}
-
 static void look_up(void *arg, unsigned int nr)
 {
 	struct walker *w = &((struct race *)arg)->walkers[nr];
@@ -93,12 +64,23 @@ static void look_up(void *arg, unsigned int nr)
 	unsigned long addr = PTWALK_BASE;
 	/* Pairs with the release in next_generation(). */
 	u32 gen = smp_load_acquire(&w->race->gen);
+	bool pin = random % 4 == 0;
+	struct page *page;
 
 	addr += (random >> 8) % w->race->nr_pages * PAGE_SIZE;
-	if (random % 4)
-		look_up_fast(w, addr, gen);
-	else
-		look_up_pinned(w, addr, gen);
+	if ((pin ? pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) :
+		   get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page)) != 1) {
+		w->missed++;
+	} else {
+		w->wrong += !!w->race->check(page, addr, gen, w->id);
+		if (pin) {
+			w->pinned++;
+			unpin_user_page(page);
+		} else {
+			w->fast++;
+			put_page(page);
+		}
+	}
 	/* A collapse succeeds only without references. */
 	if (random % 64 == 0)
 		usleep_range(500, 1000);
@@ -138,8 +120,7 @@ static void start_walkers(struct kunit *test, struct race *race)
 	struct cpumask cpus;
 	unsigned int i;
 
-	w = kunit_kcalloc(test, nr_walkers(), sizeof(*w), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, w);
+	w = ptwalk_zalloc(test, nr_walkers() * sizeof(*w));
 	ptwalk_next_cpus(&cpus, nr_walkers());
 	for (i = 0; i < nr_walkers(); i++) {
 		w[i].race = race;
@@ -183,9 +164,8 @@ static void judge(struct kunit *test, struct race *race, unsigned int rounds)
 
 static struct race *new_race(struct kunit *test)
 {
-	struct race *race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
+	struct race *race = ptwalk_zalloc(test, sizeof(*race));
 
-	KUNIT_ASSERT_NOT_NULL(test, race);
 	race->mm = ptwalk_mm_enter(test);
 	race->nr_pages = NR_PAGES;
 	race->check = check_tag;

@@ -181,18 +181,16 @@ static void pause_threads(struct storm *s)
 
 static struct storm *new_storm(struct kunit *test)
 {
-	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
 	unsigned int page, id;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
 	need_hash(test);
 	s->mm = ptwalk_mm_enter(test);
 	s->task = current;
 	init_waitqueue_head(&s->go_on);
 	s->nr = num_online_cpus() - 1;
-	s->words = kunit_kcalloc(test, num_online_cpus() * NR_PAGES,
-				 sizeof(*s->words), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, s->words);
+	s->words = ptwalk_zalloc(test, num_online_cpus() * NR_PAGES *
+				 sizeof(*s->words));
 	ptwalk_map(test, PTWALK_BASE, LEN);
 	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
 	/* ptwalk_fill() has tagged the first word. */
@@ -373,8 +371,7 @@ static struct file *huge_file(struct kunit *test)
 	struct vfsmount *mnt = ptwalk_mount(test, "hugetlbfs");
 
 	ptwalk_pool_grow(2);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, ptwalk_pool_restore,
-							   NULL));
+	ptwalk_at_end(test, ptwalk_pool_restore, NULL);
 	return ptwalk_huge_file(test, mnt);
 }
 

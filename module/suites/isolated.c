@@ -7,7 +7,6 @@
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 
@@ -56,9 +55,8 @@ static void read_memory(void *arg, unsigned int id)
 static struct ptwalk_crew *start_threads(struct kunit *test,
 					 struct mm_struct *mm, int isolated)
 {
-	struct cpumask *cpus = kunit_kzalloc(test, cpumask_size(), GFP_KERNEL);
+	struct cpumask *cpus = ptwalk_zalloc(test, cpumask_size());
 
-	KUNIT_ASSERT_NOT_NULL(test, cpus);
 	cpumask_copy(cpus, cpu_online_mask);
 	cpumask_clear_cpu(isolated, cpus);
 	return ptwalk_crew(test, mm, cpus, read_memory, NULL);

@@ -474,8 +474,7 @@ static void expect_one_page(struct kunit *test,
 	struct slow_page *slow;
 	struct ptwalk_crew *crew;
 
-	slow = kunit_kzalloc(test, sizeof(*slow), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, slow);
+	slow = ptwalk_zalloc(test, sizeof(*slow));
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc",
 					     steal_on_alloc, slow));
 	crew = start_thief(test);
@@ -666,8 +665,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 	struct refill *refill;
 	int ret;
 
-	refill = kunit_kzalloc(test, sizeof(*refill), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, refill);
+	refill = ptwalk_zalloc(test, sizeof(*refill));
 	ptwalk_map(test, PTWALK_BASE, 2 * PMD_SIZE);
 	ptwalk_no_huge(test, PTWALK_BASE, 2 * PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, 32 * PAGE_SIZE, 1);
@@ -795,8 +793,7 @@ static void no_store_is_lost(struct kunit *test)
 	struct race *race;
 	int i, ret = 0;
 
-	race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, race);
+	race = ptwalk_zalloc(test, sizeof(*race));
 	ptwalk_next_cpus(&few, NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
 	end = ptwalk_race_end();
@@ -932,8 +929,7 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	struct flushes *flushes;
 	int ret;
 
-	flushes = kunit_kzalloc(test, sizeof(*flushes), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, flushes);
+	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, 0);
 	KUNIT_ASSERT_EQ(test, addr, PTWALK_BASE);

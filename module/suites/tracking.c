@@ -6,10 +6,8 @@
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -32,11 +30,7 @@ static void fill_pages(struct kunit *test)
 
 static struct page **page_array(struct kunit *test)
 {
-	struct page **pages = kunit_kcalloc(test, MAX_PAGES, sizeof(*pages),
-					    GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, pages);
-	return pages;
+	return ptwalk_zalloc(test, MAX_PAGES * sizeof(struct page *));
 }
 
 static void put_pages(struct page **pages, int nr)
@@ -234,13 +228,11 @@ static void walk_is_published_until_its_end(struct kunit *test)
 static void gup_fast_is_a_walk_that_ends(struct kunit *test)
 {
 	static const int sizes[] = { 1, 8, MAX_PAGES, MAX_PAGES + 1 };
-	struct page **pages = kunit_kcalloc(test, MAX_PAGES + 1,
-					    sizeof(*pages), GFP_KERNEL);
+	struct page **pages = ptwalk_zalloc(test, (MAX_PAGES + 1) * sizeof(*pages));
 	struct mm_struct *mm = enter(test);
 	int cpu = ptwalk_nth_cpu(0), i, got;
 	unsigned long seq;
 
-	KUNIT_ASSERT_NOT_NULL(test, pages);
 	fill_pages(test);
 	/* The last size asks for a page that is not mapped. */
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -416,12 +408,11 @@ static void start_storm(struct kunit *test, struct storm *s)
 /* Waits for walkers again and again.  The walkers stop when the case ends. */
 static void sync_in_storm(struct kunit *test, bool use_gup)
 {
-	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
 	unsigned long end, syncs = 0, waited = 0, walks = 0;
 	u64 start, took, longest = 0;
 	int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
 	s->mm = enter(test);
 	s->gup = use_gup;
 	fill_pages(test);

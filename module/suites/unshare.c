@@ -8,7 +8,6 @@
 #include <linux/cpumask.h>
 #include <linux/kallsyms.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/prandom.h>
@@ -109,8 +108,7 @@ static void use_paravirt(struct kunit *test)
 			   KEY);
 	if (!key)
 		return;
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_key,
-							   NULL));
+	ptwalk_at_end(test, restore_key, NULL);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_file_write(KEY, "0"));
 	KUNIT_ASSERT_EQ(test, 0, key_value());
 }
@@ -461,9 +459,8 @@ static void walk(void *arg, unsigned int id)
 static struct walker *start_walker(struct kunit *test, struct mm_struct *mm,
 				   int cpu, u32 seed, bool preempted)
 {
-	struct walker *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	struct walker *w = ptwalk_zalloc(test, sizeof(*w));
 
-	KUNIT_ASSERT_NOT_NULL(test, w);
 	w->mm = mm;
 	w->preempted = preempted;
 	prandom_seed_state(&w->rnd, seed + cpu);

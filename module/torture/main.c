@@ -153,10 +153,9 @@ static struct ptwalk_probe probes[NR_PROBES] = {
 	[PROBE_ALLOC] = { .name = "mm_page_alloc", .fn = mm_page_alloc },
 	[PROBE_HASH_FAULT] = { .name = "hash_fault", .fn = complete },
 	[PROBE_DETACHED] = { .name = "hash_fault_detached", .fn = complete },
-	[PROBE_FLUSHED] =
-		{ .name = "mm_collapse_huge_page_isolate", .fn = flushed },
-		{ .name = "set_migration_pte", .fn = flushed },
-		{ .name = "set_migration_pmd", .fn = flushed },
+	[PROBE_FLUSHED] = { .name = "mm_collapse_huge_page_isolate", .fn = flushed },
+	[PROBE_FLUSHED + 1] = { .name = "set_migration_pte", .fn = flushed },
+	[PROBE_FLUSHED + 2] = { .name = "set_migration_pmd", .fn = flushed },
 };
 
 static void probes_start(struct torture *t)
