@@ -4,12 +4,8 @@
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/uaccess.h>
 
 #include "../kernel.h"
 #include "ptwalk.h"
@@ -193,6 +189,18 @@ void ptwalk_no_huge(struct kunit *test, unsigned long addr, unsigned long len)
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, len,
 						    MADV_NOHUGEPAGE));
+}
+
+/**
+ * ptwalk_map_small() - map anonymous memory that gets no huge pages
+ * @test: the case
+ * @addr: address
+ * @len: length in bytes
+ */
+void ptwalk_map_small(struct kunit *test, unsigned long addr, unsigned long len)
+{
+	ptwalk_map(test, addr, len);
+	ptwalk_no_huge(test, addr, len);
 }
 
 static u64 __user *last_word(unsigned long page)

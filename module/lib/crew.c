@@ -3,9 +3,6 @@
  * Kthreads on other CPUs: the other threads of the process, those of another
  * process, or walkers that use no address space at all.
  */
-#include <linux/atomic.h>
-#include <linux/completion.h>
-#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/pagemap.h>

@@ -4,7 +4,6 @@
  * its settings in debugfs.
  */
 #include <linux/kernel.h>
-#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "ptwalk.h"

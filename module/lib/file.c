@@ -7,13 +7,10 @@
 #include <linux/fs.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "ptwalk.h"
 

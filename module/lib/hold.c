@@ -2,10 +2,6 @@
 /*
  * Lockless walkers that are held inside their window.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
-#include <linux/mm.h>
-#include <linux/pgtable.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>

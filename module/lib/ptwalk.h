@@ -10,14 +10,18 @@
 #ifndef _PTWALK_H
 #define _PTWALK_H
 
+/* All suites need these, so they are included here only. */
 #include <kunit/test.h>
-#include <linux/bits.h>
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
 #include <linux/jiffies.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mm_types.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
-#include <linux/types.h>
+#include <linux/uaccess.h>
 
 #include "common.h"
 
@@ -207,6 +211,7 @@ void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm);
 void ptwalk_need_thp(struct kunit *test);
 void ptwalk_no_huge(struct kunit *test, unsigned long addr, unsigned long len);
 void ptwalk_map(struct kunit *test, unsigned long addr, unsigned long len);
+void ptwalk_map_small(struct kunit *test, unsigned long addr, unsigned long len);
 void ptwalk_map_file(struct kunit *test, struct file *file, unsigned long addr,
 		     unsigned long len);
 void ptwalk_fill(struct kunit *test, unsigned long addr, unsigned long len,

@@ -8,8 +8,6 @@
  * emulator catch up.  It does not hide a bug of the kernel: a translation that
  * was not invalidated survives the interrupt.
  */
-#include <linux/sched.h>
-#include <linux/smp.h>
 
 #include "ptwalk.h"
 

@@ -3,17 +3,12 @@
  * Processes that map the same hugetlb file as the case, and so share a PMD table
  * with it.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include "sharer.h"

@@ -6,7 +6,6 @@
 #define _PTWALK_SHARER_H
 
 #include <kunit/test.h>
-#include <linux/pgtable.h>
 
 struct file;
 struct mm_struct;
@@ -15,7 +14,6 @@ struct ptwalk_process;
 /* The same condition as in Kbuild */
 #if defined(CONFIG_X86_64) && defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)
 
-#include <linux/completion.h>
 #include <linux/wait.h>
 
 #include "ptwalk.h"

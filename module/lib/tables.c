@@ -3,11 +3,8 @@
  * The page tables of a case: how to find, count and fill them.
  */
 #include <linux/delay.h>
-#include <linux/mm.h>
 #include <linux/mmzone.h>
-#include <linux/pgtable.h>
 #include <linux/rcupdate.h>
-#include <linux/vmstat.h>
 
 #include "ptwalk.h"
 
@@ -126,8 +123,7 @@ struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
 	unsigned long addr = base;
 	int i;
 
-	ptwalk_map(test, base, max * step);
-	ptwalk_no_huge(test, base, max * step);
+	ptwalk_map_small(test, base, max * step);
 	for (i = 0; i < max; i++, addr += step, last = page) {
 		ptwalk_fill(test, addr, PAGE_SIZE, 1);
 		page = page_of_table(addr, step);
@@ -160,8 +156,7 @@ void ptwalk_use_up_page(struct kunit *test, unsigned long base,
 {
 	unsigned long len = PTWALK_FULL_TABLES * PMD_SIZE, addr = base;
 
-	ptwalk_map(test, base, len);
-	ptwalk_no_huge(test, base, len);
+	ptwalk_map_small(test, base, len);
 	do {
 		KUNIT_ASSERT_LT(test, addr, base + len);
 		ptwalk_fill(test, addr, PAGE_SIZE, 1);

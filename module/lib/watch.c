@@ -5,12 +5,8 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/atomic.h>
 #include <linux/delay.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
 #include <linux/rcupdate.h>
-#include <linux/sched.h>
 #include <linux/xarray.h>
 
 #include "ptwalk.h"

@@ -17,19 +17,15 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/delay.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/memory_hotplug.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mmzone.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -37,10 +33,8 @@
 #include <linux/overflow.h>
 #include <linux/page-flags.h>
 #include <linux/pfn.h>
-#include <linux/pgtable.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #define PTWALK_KVM
 #include "../kernel.h"

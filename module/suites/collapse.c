@@ -5,12 +5,8 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
-#include <linux/uaccess.h>
 
 #include "../kernel.h"
 #include "../lib/ptwalk.h"
@@ -245,8 +241,7 @@ static void use_up_tables(struct kunit *test)
 	unsigned long addr = PTWALK_BASE + 2 * PMD_SIZE;
 	unsigned long end = addr + MAX_SPARE_TABLES * PMD_SIZE;
 
-	ptwalk_map(test, addr, end - addr);
-	ptwalk_no_huge(test, addr, end - addr);
+	ptwalk_map_small(test, addr, end - addr);
 	ptwalk_fill(test, addr, PAGE_SIZE, GEN);
 	ptwalk_fail_arm();
 	do {

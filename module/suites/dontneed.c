@@ -10,12 +10,8 @@
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "../lib/ptwalk.h"
 

@@ -6,10 +6,7 @@
  * powerpc cuts several tables out of a page and frees the page with the last of
  * them.  So these cases free a page full of tables under a walker.
  */
-#include <linux/mm.h>
 #include <linux/mmap_lock.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
 
 #define PTWALK_GATHER
 #include "../kernel.h"
@@ -38,8 +35,7 @@ static void fill_tables(struct kunit *test)
 {
 	int i;
 
-	ptwalk_map(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
 	for (i = 0; i <= NR_TABLES; i++)
 		ptwalk_fill(test, table_addr(i), PAGE_SIZE, 1);
 }
@@ -267,8 +263,7 @@ static void fill_upper(struct kunit *test)
 {
 	int i;
 
-	ptwalk_map(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
 	for (i = 0; i < NR_UPPER; i++)
 		ptwalk_fill(test, PTWALK_BASE + i * PUD_SIZE, PAGE_SIZE, 1);
 }

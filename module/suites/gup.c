@@ -9,13 +9,9 @@
  * is a page that was not mapped any more.
  */
 #include <linux/compiler.h>
-#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/highmem.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/prandom.h>
-#include <linux/uaccess.h>
 
 #include "../lib/ptwalk.h"
 

@@ -16,15 +16,9 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include "../kernel.h"

@@ -4,11 +4,7 @@
  * other CPUs changes its page tables in every way that interrupts the isolated
  * CPU without the series.
  */
-#include <linux/cpumask.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
 
 #include "../lib/ptwalk.h"
 #include "../lib/sharer.h"
@@ -30,8 +26,7 @@ static int unmap_without_batch(struct kunit *test)
 {
 	int ret;
 
-	ptwalk_map(test, SMALL, 2 * PMD_SIZE);
-	ptwalk_no_huge(test, SMALL, 2 * PMD_SIZE);
+	ptwalk_map_small(test, SMALL, 2 * PMD_SIZE);
 	ptwalk_fill(test, SMALL, PAGE_SIZE, 1);
 	ptwalk_fill(test, SMALL + PMD_SIZE, PAGE_SIZE, 1);
 	ptwalk_fail_arm();

@@ -4,12 +4,6 @@
  * pages takes.  Each is a broadcast to all CPUs on the interconnect, or a
  * hypercall where the hypervisor does not let the guest broadcast.
  */
-#include <linux/atomic.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <asm/hvcall.h>
 
 #include "../lib/ptwalk.h"
@@ -105,8 +99,7 @@ static unsigned long map_tables(struct kunit *test, int nr)
 {
 	unsigned long len = nr * PMD_SIZE, addr;
 
-	ptwalk_map(test, PTWALK_BASE, len);
-	ptwalk_no_huge(test, PTWALK_BASE, len);
+	ptwalk_map_small(test, PTWALK_BASE, len);
 	for (addr = PTWALK_BASE; addr < PTWALK_BASE + len; addr += PMD_SIZE)
 		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
 	return len;

@@ -7,26 +7,18 @@
  * is empty.  The lock of the table is dropped in between: half of these cases
  * are about other threads that use the table then.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/timex.h>
-#include <linux/uaccess.h>
 #include <linux/userfaultfd.h>
 
 #include "../kernel.h"
@@ -87,8 +79,7 @@ static struct mm_struct *enter_with_tables(struct kunit *test, int nr)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
-	ptwalk_map(test, PTWALK_BASE, (nr + 1) * PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, (nr + 1) * PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, (nr + 1) * PMD_SIZE);
 	touch_tables(test, nr + 1, 1);
 	return mm;
 }
@@ -136,8 +127,7 @@ static void tables_do_not_pile_up(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
 	needs_reclaim(test);
-	ptwalk_map(test, PTWALK_BASE, GIVE_BACK_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, GIVE_BACK_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, GIVE_BACK_SIZE);
 	before = mm_pgtables_bytes(mm) / SZ_1K;
 	for (addr = PTWALK_BASE; addr < end; addr += GIVE_BACK_STEP) {
 		ptwalk_fill(test, addr, PAGE_SIZE, 1);
@@ -265,8 +255,7 @@ static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	/* The only table in use: powerpc cuts several out of a page. */
 	rcu_barrier();
-	ptwalk_map(test, PTWALK_BASE, PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(
 		ptwalk_table(mm, PTWALK_BASE))));
@@ -666,8 +655,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 	int ret;
 
 	refill = ptwalk_zalloc(test, sizeof(*refill));
-	ptwalk_map(test, PTWALK_BASE, 2 * PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, 2 * PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, 2 * PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, 32 * PAGE_SIZE, 1);
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_free",

@@ -3,11 +3,6 @@
  * Lockless walks that are tracked: each CPU publishes the mm that it walks, and
  * the waiter reads that.  Also the cost of a walk, tracked or not.
  */
-#include <linux/cpumask.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -23,8 +18,7 @@ static void fill_pages(struct kunit *test)
 {
 	unsigned long len = MAX_PAGES * PAGE_SIZE;
 
-	ptwalk_map(test, PTWALK_BASE, len);
-	ptwalk_no_huge(test, PTWALK_BASE, len);
+	ptwalk_map_small(test, PTWALK_BASE, len);
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
 }
 

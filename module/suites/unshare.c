@@ -5,13 +5,9 @@
  * and whether GUP-fast in that process finds pages that the last owner maps
  * afterwards.
  */
-#include <linux/cpumask.h>
 #include <linux/kallsyms.h>
-#include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
 #include <linux/prandom.h>
-#include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <asm/paravirt.h>
