@@ -140,5 +140,5 @@ void ptwalk_expect_singles(struct kunit *test, long before, long nr)
 {
 	if (before >= 0)
 		KUNIT_EXPECT_GE_MSG(test, ptwalk_singles() - before, nr,
-				    "a batch page was had");
+				    "a batch page was allocated");
 }

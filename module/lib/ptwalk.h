@@ -31,9 +31,7 @@
 #define HPAGE_PMD_SHIFT	PMD_SHIFT
 #endif
 
-/*
- * Start of the test mapping, aligned to a PMD of any size and to a hash slice
- */
+/* Start of the test mapping, aligned to any PMD and to a hash slice */
 #define PTWALK_BASE	BIT(40)
 
 /* Parameters of the module, and the state of a case: main.c of each module */
@@ -76,7 +74,7 @@ static inline bool ptwalk_race_is_on(unsigned long end, bool met)
  * @suite: name of the suite without "ptwalk_"; its cases are in @suite_cases
  * @...: other members of struct kunit_suite
  */
-#define PTWALK_SUITE(suite, ...)						\
+#define PTWALK_SUITE(suite, ...)					\
 	PTWALK_BARE_SUITE(suite, .init = ptwalk_case_init,		\
 			  .exit = ptwalk_case_exit, ##__VA_ARGS__)
 

@@ -133,7 +133,7 @@ static void fallback_broadcasts_nothing(struct kunit *test)
 		free_table(table_addr(i), &how);
 	ptwalk_ipi_stop();
 	ptwalk_fail_restore(test);
-	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was allocated");
 	ptwalk_measure(test, "free_fallback", NR_TABLES - 1);
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, "measured only: " NO_FALLBACK);
@@ -212,7 +212,7 @@ static void fallback_does_not_sleep(struct kunit *test)
 		nvcsw += how.nvcsw;
 	}
 	ptwalk_fail_restore(test);
-	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was allocated");
 	KUNIT_EXPECT_EQ(test, nvcsw, 0);
 }
 

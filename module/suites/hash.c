@@ -325,7 +325,7 @@ static void detached_tables_are_met(struct kunit *test)
 	if (!s->detached)
 		kunit_skip(test, "this kernel waits for hash faults by an IPI");
 	if (!ptwalk_counted(s->detached))
-		kunit_skip(test, "no fault met a detached table within %u s: run longer or with stress_hpt",
+		kunit_skip(test, "no fault found a detached table within %u s: run longer or with stress_hpt",
 			   ms / 1000);
 }
 

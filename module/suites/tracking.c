@@ -427,7 +427,7 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 	KUNIT_EXPECT_GT(test, walks, 0);
 	/* A walk that does nothing is rarely waited for. */
 	if (use_gup)
-		KUNIT_EXPECT_GT_MSG(test, waited, 0, "never met a walk");
+		KUNIT_EXPECT_GT_MSG(test, waited, 0, "never waited for a walk");
 	KUNIT_EXPECT_LE(test, waited, syncs * NR_WALKERS);
 	KUNIT_EXPECT_LT(test, longest, MAX_SYNC_NS);
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);

@@ -218,7 +218,7 @@ static void paravirt_unshare_interrupts_own_cpus_only(struct kunit *test)
 	int cpu;
 
 	if (TRACKING)
-		kunit_skip(test, "walks are tracked: nobody needs to be interrupted");
+		kunit_skip(test, "walks are tracked: no CPU needs an interrupt");
 	set_up(test, &s, 1);
 	use_paravirt(test);
 	share_and_unmap(test, &s);
