@@ -60,7 +60,7 @@ static inline int ptwalk_attach(struct ptwalk_probe *probe, unsigned int nr)
 		      tracepoint_probe_register(probe->tp, probe->fn, probe->data);
 		if (!err)
 			continue;
-		pr_info("cannot attach to tracepoint %s: %d\n", probe->name, err);
+		pr_info("no tracepoint %s in this kernel: %d\n", probe->name, err);
 		probe->tp = NULL;
 		ret = err;
 	}
