@@ -18,7 +18,7 @@
  * @name: name of the tracepoint, which need not be exported to modules
  * @fn: the function, called with @data and the arguments of the tracepoint
  * @data: first argument of @fn
- * @tp: the tracepoint while the function is attached, otherwise NULL
+ * @tp: the tracepoint, NULL if the function could not be attached
  *
  * Code of a module must not run in a hash fault of powerpc: hash faults map the
  * memory of modules themselves, so a tracepoint there would never end.  There,
@@ -69,18 +69,16 @@ static inline int ptwalk_attach(struct ptwalk_probe *probe, unsigned int nr)
 
 /**
  * ptwalk_detach() - detach the functions that are attached
- * @probe: an array of probes
+ * @probe: an array of probes, to be detached once after ptwalk_attach()
  * @nr: number of probes
  *
  * Context: may sleep, until no CPU runs one of the functions.
  */
 static inline void ptwalk_detach(struct ptwalk_probe *probe, unsigned int nr)
 {
-	for (; nr--; probe++) {
+	for (; nr--; probe++)
 		if (probe->tp)
 			tracepoint_probe_unregister(probe->tp, probe->fn, probe->data);
-		probe->tp = NULL;
-	}
 	tracepoint_synchronize_unregister();
 }
 
