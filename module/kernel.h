@@ -48,8 +48,8 @@ static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
 #define PTWALK_IMPORT_KUNIT_EXPORTS() \
 	MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING)
 
-/* The head of a function that generates the parameters of a case. */
-#define PTWALK_PARAMS(name)	const void *name(const void *prev, char *desc)
+/* The arguments of a function that generates the parameters of a case. */
+#define PTWALK_PARAM_ARGS	const void *prev, char *desc
 
 /* khugepaged does not add an mm that it seems to have already. */
 static inline void ptwalk_hide_from_khugepaged(struct mm_struct *mm)

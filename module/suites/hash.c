@@ -283,7 +283,7 @@ static unsigned int storm_ms(void)
 }
 
 /* One parameter for each part of the storm; its value is its length. */
-static PTWALK_PARAMS(storm_part)
+static const void *storm_part(PTWALK_PARAM_ARGS)
 {
 	static unsigned int part, length;
 

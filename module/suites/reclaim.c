@@ -251,14 +251,15 @@ static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct ptwalk_hold *hold;
+	void *table;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	/* The only table in use: powerpc cuts several out of a page. */
 	rcu_barrier();
 	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(
-		ptwalk_table(mm, PTWALK_BASE))));
+	table = ptwalk_table(mm, PTWALK_BASE);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(table)));
 	hold = ptwalk_hold(test, mm, PTWALK_BASE, PTWALK_HOLD_RCU);
 	ptwalk_fail_arm();
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
