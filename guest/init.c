@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PID 1 of the test VM: loads the test module, runs the suites that are
+ * PID 1 of the test VM: loads the test modules, runs the suites that are
  * programs (/bin/ptwalk_*), reports on a serial line of its own (the verdict
  * channel), and restarts the machine, which ends QEMU, whatever happens.
  *
  * Options, from /proc/cmdline (scripts/boot gives the first two):
  *   ptwalk.verdict=TTY	where to report; the console if there is none
  *   ptwalk.timeout=N	give up on tests that still run after N seconds
- *   ptwalk.run=NAME	loads /lib/ptwalk/ptwalk_NAME.ko (default: kunit), or
- *			runs /bin/NAME, or both, in this order; "none" only boots
+ *   ptwalk.run=NAME	loads /lib/ptwalk/ptwalk_NAME.ko (default: kunit, and pfn
+ *			after it), or runs /bin/NAME, or both, in this order;
+ *			"none" only boots
  *   ptwalk.swap=DEVICE	formats it, and swaps to it
  *   ptwalk.filter=GLOB	only these cases: suite glob, or suite.case
  *   ptwalk.misbehave=X	to test the harness: hang, stuck, panic,
@@ -297,6 +298,7 @@ static void read_kmsg(void)
 {
 	char record[8192], *text;
 	ssize_t n;
+	int suites;
 
 	while (kmsg_fd >= 0) {
 		n = read(kmsg_fd, record, sizeof(record) - 1);
@@ -312,7 +314,8 @@ static void read_kmsg(void)
 		if (!text)
 			continue;
 		text[strcspn(text, "\n")] = '\0';
-		sscanf(text, ";1..%d", &suites_planned);	/* KUnit's plan */
+		if (sscanf(text, ";1..%d", &suites) == 1)	/* KUnit's plan of a module */
+			suites_planned += suites;
 		judge_kmsg_line(text + 1);
 	}
 }
@@ -351,8 +354,17 @@ static const char *module_params(const char *module)
 	return params;
 }
 
-static bool load_module(const char *module, const char *path)
+static char *module_path(const char *module)
 {
+	static char path[300];
+
+	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
+	return path;
+}
+
+static bool load_module(const char *module)
+{
+	const char *path = misbehave("badmodule") ? "/init" : module_path(module);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || syscall(SYS_finit_module, fd, module_params(module), 0)) {
@@ -420,11 +432,10 @@ static void run_suites(void)
 static bool run_tests_here(void)
 {
 	const char *run = option("ptwalk.run", "kunit");
-	char module[300], path[600], program[600];
-	bool has_program;
+	bool has_program, has_suites = !strcmp(run, "kunit");
+	char module[280], program[280];
 
 	snprintf(module, sizeof(module), "ptwalk_%s", run);
-	snprintf(path, sizeof(path), "/lib/ptwalk/%s.ko", module);
 	snprintf(program, sizeof(program), "/bin/%s", run);
 	has_program = !access(program, X_OK);
 	if (misbehave("stuck"))
@@ -432,10 +443,11 @@ static bool run_tests_here(void)
 			pause();
 	if (!strcmp(run, "none"))
 		return true;
-	if ((!has_program || !access(path, R_OK)) &&
-	    !load_module(module, misbehave("badmodule") ? "/init" : path))
+	if ((!has_program || !access(module_path(module), R_OK)) && !load_module(module))
 		return false;
-	if (!strcmp(run, "kunit"))
+	if (has_suites && !load_module("ptwalk_pfn"))
+		return false;
+	if (has_suites)
 		run_suites();
 	return !has_program || run_program(run, program);
 }
@@ -561,19 +573,26 @@ static void copy_results(void)
 
 /* ---------------------------------------------------------------- the end */
 
-/* What the module left behind (a late callback, say) would now hit. */
-static void unload_module(void)
+/* What a module left behind (a late callback, say) would now hit. */
+static void unload_modules(void)
 {
-	char module[300], path[600];
+	struct dirent **modules;
+	char path[600];
+	int n = scandir("/sys/module", &modules, is_ours, alphasort);
 
-	snprintf(module, sizeof(module), "ptwalk_%s", option("ptwalk.run", "kunit"));
-	snprintf(path, sizeof(path), "/sys/module/%s/initstate", module);
-	if (strcmp(read_line(path, path, sizeof(path)), "live"))
-		return;
-	if (!syscall(SYS_delete_module, module, O_NONBLOCK))
-		return verdict("unload: %s ok\n", module);
-	verdict("unload: %s %m\n", module);
-	broken = true;
+	for (int i = 0; i < n; i++) {
+		const char *name = modules[i]->d_name;
+
+		snprintf(path, sizeof(path), "/sys/module/%s/initstate", name);
+		if (strcmp(read_line(path, path, sizeof(path)), "live"))
+			continue;
+		if (!syscall(SYS_delete_module, name, O_NONBLOCK)) {
+			verdict("unload: %s ok\n", name);
+			continue;
+		}
+		verdict("unload: %s %m\n", name);
+		broken = true;
+	}
 }
 
 /*
@@ -701,7 +720,7 @@ int main(void)
 	if (!hung) {
 		wake_khugepaged();
 		visit_cpus();
-		unload_module();
+		unload_modules();
 		check_leaks();
 		scan_for_leaks();
 	}

@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../module/torture.h"
+#include "../module/torture/torture.h"
 #include "file.h"
 #include "mm.h"
 #include "vmm.h"

@@ -1,349 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Processes that map the same hugetlb file share a PMD table.  Who is
- * interrupted when one of them leaves it, who is waited for, and that GUP-fast
- * in a process that has left never finds what the last owner puts there.
+ * Processes that map the same hugetlb file share a PMD table.  Which CPUs are
+ * interrupted and which walkers are waited for when a process leaves the table,
+ * and whether GUP-fast in that process finds pages that the last owner maps
+ * afterwards.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
-#include <linux/delay.h>
-#include <linux/file.h>
-#include <linux/fs.h>
-#include <linux/hugetlb.h>
-#include <linux/jiffies.h>
 #include <linux/kallsyms.h>
-#include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/mount.h>
-#include <linux/namei.h>
-#include <linux/pgtable.h>
+#include <linux/pagemap.h>
 #include <linux/prandom.h>
-#include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
-#include <linux/uaccess.h>
-
-#include "ptwalk.h"
-
-#if defined(CONFIG_X86_64) && defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING) && \
-	defined(CONFIG_SMP)
-
 #include <asm/paravirt.h>
+
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
+#include "../lib/sharer.h"
 
 #define TRACKING	IS_ENABLED(CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING)
 
-/* The file is mapped at PTWALK_BASE, small pages behind what it covers. */
-#define SMALL		(PTWALK_BASE + 4 * PUD_SIZE)
-/* Where the last owner maps another file: half of what the table covers. */
-#define HALF		(PUD_SIZE / 2)
-#define REUSED		(PTWALK_BASE + HALF)
-
 #define NR_OPS		4
-#define NR_THREADS	2
-#define NR_HUGE		2
-#define POOL		32
-/* Some walks last longer than it takes the last owner to reuse the table. */
+/* Some walks last longer than the last owner needs to reuse the table. */
 #define MAX_WALK_US	30000
 
 #define KEY	"/sys/kernel/debug/x86/tlb_flush_ipis_walkers"
 
-/* First words of the pages of both files. */
-#define TAG_SHARED	0x5a5a0000736861ULL
-#define TAG_PRIVATE	0x5a5a0000707269ULL
-
-/* ------------------------------------------------------- files, and memory */
-
-static struct vfsmount *huge_mnt;
-
-/**
- * ptwalk_unshare_suite_init() - mount a hugetlbfs and fill the pool
- * @suite: a suite that unshares, as no user space may have done that
- *
- * Return: 0; without hugetlbfs its cases skip.
- */
-int ptwalk_unshare_suite_init(struct kunit_suite *suite)
-{
-	struct file_system_type *type = get_fs_type("hugetlbfs");
-
-	if (!type)
-		return 0;
-	huge_mnt = kern_mount(type);
-	ptwalk_pool_grow(POOL);
-	return 0;
-}
-
-/**
- * ptwalk_unshare_suite_exit() - undo ptwalk_unshare_suite_init()
- * @suite: the suite
- */
-void ptwalk_unshare_suite_exit(struct kunit_suite *suite)
-{
-	ptwalk_pool_restore(NULL);
-	if (!IS_ERR_OR_NULL(huge_mnt))
-		kern_unmount(huge_mnt);
-	huge_mnt = NULL;
-}
-
-/* Of current.  Reserves nothing: few of its pages are ever touched. */
-static int map_huge(struct file *file, unsigned long addr, unsigned long len,
-		    unsigned long offset)
-{
-	unsigned long ret;
-
-	ret = vm_mmap(file, addr, len, PROT_READ | PROT_WRITE,
-		      MAP_FIXED | MAP_SHARED | MAP_NORESERVE, offset);
-	return ret == addr ? 0 : -ENOMEM;
-}
-
-/* Touches the first pages of the half that is reused. */
-static int touch_huge(void)
-{
-	int i;
-
-	for (i = 0; i < NR_HUGE; i++)
-		if (fault_in_readable((char __user *)REUSED + i * PMD_SIZE, 1))
-			return -EFAULT;
-	return 0;
-}
-
-static int tag_huge(u64 tag)
-{
-	int i, ret = 0;
-
-	for (i = 0; i < NR_HUGE && !ret; i++)
-		ret = put_user(tag, (u64 __user *)(REUSED + i * PMD_SIZE));
-	return ret;
-}
-
-static void prepare_file(struct kunit *test, struct file *file, u64 tag)
-{
-	KUNIT_ASSERT_EQ(test, 0, map_huge(file, PTWALK_BASE, PUD_SIZE, 0));
-	KUNIT_ASSERT_EQ(test, 0, tag_huge(tag));
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, PUD_SIZE));
-}
-
-/* -------------------------------------------------------- other processes */
-
-/**
- * struct ptwalk_process - a process that does what the case tells it
- * @mm: its address space
- * @task: the kthread that runs in it
- * @file: what it maps shared
- * @other: what it maps where it is the last owner of the table
- * @fn: what to do next
- * @ret: what that returned
- * @done: it has returned
- */
-struct ptwalk_process {
-	struct mm_struct *mm;
-	struct task_struct *task;
-	struct file *file;
-	struct file *other;
-	int (*fn)(struct ptwalk_process *p);
-	int ret;
-	struct completion done;
-};
-
-static int process_fn(void *arg)
-{
-	struct ptwalk_process *p = arg;
-	int (*fn)(struct ptwalk_process *p);
-
-	kthread_use_mm(p->mm);
-	while (!kthread_should_stop()) {
-		set_current_state(TASK_IDLE);
-		fn = xchg(&p->fn, NULL);
-		if (!fn) {
-			schedule();
-			continue;
-		}
-		__set_current_state(TASK_RUNNING);
-		p->ret = fn(p);
-		complete(&p->done);
-	}
-	__set_current_state(TASK_RUNNING);
-	kthread_unuse_mm(p->mm);
-	return 0;
-}
-
-static int process_do(struct ptwalk_process *p, int (*fn)(struct ptwalk_process *p))
-{
-	xchg(&p->fn, fn);
-	wake_up_process(p->task);
-	wait_for_completion(&p->done);
-	return p->ret;
-}
-
-static int process_map(struct ptwalk_process *p)
-{
-	return map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0) ?: touch_huge();
-}
-
-static int process_map_small(struct ptwalk_process *p)
-{
-	unsigned long ret;
-
-	ret = vm_mmap(NULL, SMALL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, 0);
-	return ret != SMALL ? -ENOMEM : put_user(0, (u64 __user *)SMALL);
-}
-
-static int process_unmap(struct ptwalk_process *p)
-{
-	return vm_munmap(PTWALK_BASE, PUD_SIZE);
-}
-
-static int process_unmap_all(struct ptwalk_process *p)
-{
-	return vm_munmap(PTWALK_BASE, SMALL + PAGE_SIZE - PTWALK_BASE);
-}
-
-/* The last owner: puts pages of another file into the same table. */
-static int process_reuse(struct ptwalk_process *p)
-{
-	return vm_munmap(REUSED, HALF) ?:
-	       map_huge(p->other, REUSED, HALF, HALF) ?: touch_huge();
-}
-
-/* CPU 0 is the case's, then come those of its threads, the last one walks. */
-static int process_cpu(void)
-{
-	return ptwalk_nth_cpu(NR_THREADS + 1);
-}
-
-static struct ptwalk_process *new_process(struct kunit *test, struct file *file)
-{
-	struct ptwalk_process *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, p);
-	p->mm = ptwalk_mm_new(test);
-	p->file = file;
-	init_completion(&p->done);
-	p->task = ptwalk_kthread(test, process_fn, p, process_cpu());
-	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_map_small));
-	return p;
-}
-
-static void *pmd_table(struct mm_struct *mm)
-{
-	unsigned long pmd = (unsigned long)ptwalk_pmd_offset(mm, PTWALK_BASE);
-
-	return (void *)(pmd & PAGE_MASK);
-}
-
-/* Maps the file in current, too, and has the table of @p shared. */
-static void share(struct kunit *test, struct ptwalk_process *p)
-{
-	KUNIT_ASSERT_EQ(test, 0, map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0));
-	KUNIT_ASSERT_EQ(test, 0, touch_huge());
-	KUNIT_ASSERT_NOT_NULL(test, pmd_table(p->mm));
-	KUNIT_ASSERT_PTR_EQ_MSG(test, pmd_table(current->mm), pmd_table(p->mm),
-				"the PMD table is not shared");
-}
-
-static void unmap(struct kunit *test)
-{
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, PUD_SIZE));
-}
-
-/**
- * struct setup - what most cases need
- * @mm: address space of the case
- * @file: the file that is shared
- * @p: other processes that map it
- */
-struct setup {
-	struct mm_struct *mm;
-	struct file *file;
-	struct ptwalk_process *p[2];
-};
-
-/* Of the mm that the case has entered.  Returns why it cannot be done, or NULL. */
-static const char *set_up_here(struct kunit *test, struct setup *s,
-			       int processes)
-{
-	int i;
-
-	memset(s, 0, sizeof(*s));
-	if (num_online_cpus() < NR_THREADS + 3)
-		return "too few CPUs";
-	if (IS_ERR_OR_NULL(huge_mnt))
-		return "cannot mount hugetlbfs";
-	if (HPAGE_SIZE != PMD_SIZE)
-		return "the default huge page is not a PMD";
-	s->mm = current->mm;
-	s->file = ptwalk_huge_file(test, huge_mnt);
-	if (map_huge(s->file, PTWALK_BASE, PUD_SIZE, 0) || tag_huge(TAG_SHARED))
-		return "cannot get huge pages";
-	unmap(test);
-	ptwalk_map(test, SMALL, PAGE_SIZE);
-	ptwalk_fill(test, SMALL, PAGE_SIZE, 1);
-	for (i = 0; i < processes; i++) {
-		s->p[i] = new_process(test, s->file);
-		KUNIT_ASSERT_EQ(test, 0, process_do(s->p[i], process_map));
-	}
-	return NULL;
-}
-
-static void set_up(struct kunit *test, struct setup *s, int processes)
+static void set_up(struct kunit *test, struct ptwalk_sharing *s, int processes)
 {
 	const char *why;
 
 	ptwalk_mm_enter(test);
-	why = set_up_here(test, s, processes);
+	why = ptwalk_set_up_sharing(test, s, processes);
 	if (why)
 		kunit_skip(test, "%s", why);
 }
 
 /* ---------------------------------------------- threads that keep running */
 
-struct spinner {
-	struct mm_struct *mm;
-	struct completion running;
-};
-
-static int spinner_fn(void *arg)
+/* A thread that slept would drop out of mm_cpumask() with the first flush. */
+static void read_small(void *arg, unsigned int id)
 {
-	struct spinner *s = arg;
-
-	kthread_use_mm(s->mm);
-	fault_in_readable((char __user *)SMALL, 1);
-	complete(&s->running);
-	while (!kthread_should_stop()) {
-		cpu_relax();
-		cond_resched();
-	}
-	kthread_unuse_mm(s->mm);
-	return 0;
+	fault_in_readable((char __user *)PTWALK_SMALL, 1);
+	cpu_relax();
 }
 
-/* One that sleeps would drop out of mm_cpumask() with the first flush. */
 static void run_threads(struct kunit *test, struct mm_struct *mm)
 {
-	struct spinner *s;
-	int i;
+	struct cpumask cpus;
 
-	ptwalk_mm_share(test, mm);
-	for (i = 1; i <= NR_THREADS; i++) {
-		s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, s);
-		s->mm = mm;
-		init_completion(&s->running);
-		ptwalk_kthread(test, spinner_fn, s, ptwalk_nth_cpu(i));
-		wait_for_completion(&s->running);
-	}
+	ptwalk_next_cpus(&cpus, PTWALK_THREADS);
+	ptwalk_crew_wait(ptwalk_crew(test, mm, &cpus, read_small, NULL));
 }
 
 static bool runs_threads(int cpu)
 {
-	int i;
+	struct cpumask cpus;
 
-	for (i = 1; i <= NR_THREADS; i++)
-		if (ptwalk_nth_cpu(i) == cpu)
-			return true;
-	return false;
+	ptwalk_next_cpus(&cpus, PTWALK_THREADS);
+	return cpumask_test_cpu(cpu, &cpus);
 }
 
 /* --------------------------------------------- how the TLB is flushed here */
@@ -366,7 +79,7 @@ static void need_native(struct kunit *test)
 		kunit_skip(test, "a hypervisor flushes the TLB");
 }
 
-/* Of the switch that says that a TLB flush interrupts all walkers, or -1. */
+/* The switch "a TLB flush interrupts all walkers", or -1 if there is none. */
 static int key_value(void)
 {
 	char text[8];
@@ -391,8 +104,7 @@ static void use_paravirt(struct kunit *test)
 			   KEY);
 	if (!key)
 		return;
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_key,
-							   NULL));
+	ptwalk_at_end(test, restore_key, NULL);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_file_write(KEY, "0"));
 	KUNIT_ASSERT_EQ(test, 0, key_value());
 }
@@ -451,10 +163,10 @@ static void left_out_disarm(void)
 	left_out_clear();
 }
 
-/* --------------------------------------------------- who is interrupted */
+/* --------------------------------------------- which CPUs are interrupted */
 
-/* Shares the table and leaves it, NR_OPS times, counting who is called. */
-static void share_and_unmap(struct kunit *test, struct setup *s)
+/* Shares the table and leaves it, NR_OPS times, and counts interrupts. */
+static void share_and_unmap(struct kunit *test, struct ptwalk_sharing *s)
 {
 	int i;
 
@@ -465,35 +177,10 @@ static void share_and_unmap(struct kunit *test, struct setup *s)
 	ptwalk_ipi_stop();
 }
 
-/**
- * ptwalk_sharer() - a process to share a PMD table with, until the case ends
- * @test: the case, which has entered an address space; of that the first five
- *	PUDs from %PTWALK_BASE are used
- *
- * Return: what ptwalk_unshare_once() takes; %NULL if no table can be shared.
- */
-struct ptwalk_process *ptwalk_sharer(struct kunit *test)
-{
-	struct setup s;
-
-	return set_up_here(test, &s, 1) ? NULL : s.p[0];
-}
-
-/**
- * ptwalk_unshare_once() - map what a process has mapped, share its table, unmap
- * @test: the case
- * @p: from ptwalk_sharer()
- */
-void ptwalk_unshare_once(struct kunit *test, struct ptwalk_process *p)
-{
-	share(test, p);
-	unmap(test);
-}
-
 /* Broken: munmap of shared hugetlb memory stalls every CPU. */
 static void unshare_broadcasts_nothing(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	need_native(test);
 	set_up(test, &s, 1);
@@ -502,8 +189,8 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
 	/*
-	 * Without it, nothing would have waited for walkers.  A CPU whose thread
-	 * sleeps for a moment is lazy and may be left out.
+	 * Without a flush nothing would have waited for walkers.  A CPU whose
+	 * thread sleeps for a moment is lazy and may be left out.
 	 */
 	KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
 }
@@ -511,7 +198,7 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 /* Broken: an isolated CPU is disturbed by a process that never ran there. */
 static void unshare_spares_other_cpus(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 	int cpu;
 
 	need_native(test);
@@ -527,11 +214,11 @@ static void unshare_spares_other_cpus(struct kunit *test)
 /* Broken: as above, in a guest whose hypervisor flushes the TLB. */
 static void paravirt_unshare_interrupts_own_cpus_only(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 	int cpu;
 
 	if (TRACKING)
-		kunit_skip(test, "walks are tracked: nobody needs to be interrupted");
+		kunit_skip(test, "walks are tracked: no CPU needs an interrupt");
 	set_up(test, &s, 1);
 	use_paravirt(test);
 	share_and_unmap(test, &s);
@@ -543,11 +230,11 @@ static void paravirt_unshare_interrupts_own_cpus_only(struct kunit *test)
 				    "CPU %d", cpu);
 }
 
-/* Broken: as above, though every walk is known. */
+/* Broken: as above, although every walk is tracked. */
 static void tracked_unshare_interrupts_nobody(struct kunit *test)
 {
 	long before = ptwalk_vm_event("pgtable_sync_tracked");
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	if (!TRACKING)
 		kunit_skip(test, "CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING is not set");
@@ -561,7 +248,7 @@ static void tracked_unshare_interrupts_nobody(struct kunit *test)
 			before + NR_OPS);
 }
 
-/* Broken: in a guest, what waits for walkers trusts a flush that does not. */
+/* Broken: in a guest, the waiter relies on a flush that waits for no walker. */
 static void key_says_how_the_tlb_is_flushed(struct kunit *test)
 {
 	int key = key_value();
@@ -576,9 +263,9 @@ static void key_says_how_the_tlb_is_flushed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, key_value());
 }
 
-/* ------------------------------------------------------- who is waited for */
+/* -------------------------------------------- which walkers are waited for */
 
-/* Leaves the table without unmapping: so that no other flush follows. */
+/* Leaves the table without unmapping, so that no other flush follows. */
 static int leave_table(void)
 {
 	return ptwalk_zap(PTWALK_BASE, PUD_SIZE);
@@ -587,25 +274,25 @@ static int leave_table(void)
 /* Whether the walker was still inside when current had left the table. */
 static bool leaves_before_walker(struct kunit *test, struct mm_struct *walked)
 {
-	struct ptwalk_hold *hold = ptwalk_hold(test, walked, SMALL,
+	struct ptwalk_hold *hold = ptwalk_hold(test, walked, PTWALK_SMALL,
 					       PTWALK_HOLD_IRQS_OFF);
 
 	KUNIT_EXPECT_EQ(test, 0, leave_table());
 	return ptwalk_hold_release(hold);
 }
 
-static void spare_other_mm(struct kunit *test, struct setup *s)
+static void spare_other_mm(struct kunit *test, struct ptwalk_sharing *s)
 {
-	share(test, s->p[0]);
+	ptwalk_share(test, s->p[0]);
 	KUNIT_EXPECT_TRUE_MSG(test, leaves_before_walker(test, s->p[0]->mm),
 			      "waited for a walker of another process");
-	KUNIT_EXPECT_PTR_NE(test, pmd_table(s->mm), pmd_table(s->p[0]->mm));
+	KUNIT_EXPECT_PTR_NE(test, ptwalk_pmd_table(s->mm), ptwalk_pmd_table(s->p[0]->mm));
 }
 
 /* Broken: munmap stalls while a CPU of another process has interrupts off. */
 static void unshare_does_not_wait_for_other_mm(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	need_native(test);
 	set_up(test, &s, 1);
@@ -615,7 +302,7 @@ static void unshare_does_not_wait_for_other_mm(struct kunit *test)
 /* Broken: as above, in a guest whose hypervisor flushes the TLB. */
 static void paravirt_unshare_does_not_wait_for_other_mm(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	set_up(test, &s, 1);
 	use_paravirt(test);
@@ -629,7 +316,7 @@ static void paravirt_unshare_does_not_wait_for_other_mm(struct kunit *test)
  */
 static void wait_for_own_walker(struct kunit *test, int others)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 	bool inside;
 
 	need_native(test);
@@ -638,9 +325,12 @@ static void wait_for_own_walker(struct kunit *test, int others)
 	left_out_init(test, s.mm);
 	cpumask_set_cpu(ptwalk_other_cpu(), &left_out.cpus);
 
-	/* The flush alone does not wait for it, or the rest proves nothing. */
+	/*
+	 * The flush alone must not wait for the walker, or the rest proves
+	 * nothing.
+	 */
 	if (key_value() == 1) {
-		share(test, s.p[0]);
+		ptwalk_share(test, s.p[0]);
 		left_out_arm();
 		inside = leaves_before_walker(test, s.mm);
 		left_out_disarm();
@@ -648,7 +338,7 @@ static void wait_for_own_walker(struct kunit *test, int others)
 	}
 
 	use_paravirt(test);
-	share(test, s.p[0]);
+	ptwalk_share(test, s.p[0]);
 	left_out_arm();
 	inside = leaves_before_walker(test, s.mm);
 	left_out_disarm();
@@ -670,34 +360,30 @@ static void paravirt_each_unshare_waits_for_walker(struct kunit *test)
 /* ---------------------------------------- GUP-fast while tables are shared */
 
 /**
- * struct walker - one kthread that walks the tables of a process
- * @mm: of which one
- * @preempted: walk as a CPU that no flush waits for
+ * struct walker - a kthread that walks the tables of a process
+ * @mm: address space of the process
+ * @preempted: it walks as a CPU that no flush waits for
+ * @crew: the kthread
  * @rnd: its random choices
- * @inside: in a walk, has found the table, and takes its time
+ * @inside: it is in a walk, has found the table, and takes its time
  * @seen: pages found with the tag of the file that is shared
  * @other: pages found with the tag of the other file
- * @missed: walks that found none
- * @stop: shall leave the address space alone
- * @running: walks
- * @idle: has stopped
+ * @missed: walks that found no page
  */
 struct walker {
 	struct mm_struct *mm;
 	bool preempted;
+	struct ptwalk_crew *crew;
 	struct rnd_state rnd;
 	bool inside;
 	unsigned long seen, other, missed;
-	bool stop;
-	struct completion running;
-	struct completion idle;
 };
 
 static void judge_word(struct walker *w, u64 word)
 {
-	if (word == TAG_SHARED)
+	if (word == PTWALK_TAG_SHARED)
 		w->seen++;
-	else if (word == TAG_PRIVATE)
+	else if (word == PTWALK_TAG_PRIVATE)
 		w->other++;
 	else
 		w->missed++;
@@ -705,7 +391,7 @@ static void judge_word(struct walker *w, u64 word)
 
 static unsigned long random_addr(struct walker *w)
 {
-	return REUSED + prandom_u32_state(&w->rnd) % NR_HUGE * PMD_SIZE;
+	return PTWALK_REUSED + prandom_u32_state(&w->rnd) % PTWALK_NR_HUGE * PMD_SIZE;
 }
 
 static void walk_gup(struct walker *w)
@@ -746,7 +432,9 @@ static void walk_slowly(struct walker *w)
 		pmd = pmdp_get_lockless(pmdp);
 		if (pmd_present(pmd) && pmd_leaf(pmd))
 			word = READ_ONCE(*(u64 *)page_address(pmd_page(pmd)));
-		/* Taken in vain if the entry has changed. */
+		/*
+		 * GUP-fast would drop its reference if the entry has changed.
+		 */
 		if (pmd_val(pmd) != pmd_val(pmdp_get_lockless(pmdp)))
 			word = 0;
 	}
@@ -754,59 +442,39 @@ static void walk_slowly(struct walker *w)
 	judge_word(w, word);
 }
 
-static int walker_fn(void *arg)
+static void walk(void *arg, unsigned int id)
 {
 	struct walker *w = arg;
 
-	if (!w->preempted)
-		kthread_use_mm(w->mm);
-	complete(&w->running);
-	while (!READ_ONCE(w->stop) && !kthread_should_stop()) {
-		if (w->preempted)
-			walk_slowly(w);
-		else
-			walk_gup(w);
-		cond_resched();
-	}
-	if (!w->preempted)
-		kthread_unuse_mm(w->mm);
-	complete(&w->idle);
-	ptwalk_wait_for_stop();
-	return 0;
+	if (w->preempted)
+		walk_slowly(w);
+	else
+		walk_gup(w);
 }
 
 static struct walker *start_walker(struct kunit *test, struct mm_struct *mm,
 				   int cpu, u32 seed, bool preempted)
 {
-	struct walker *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	struct walker *w = ptwalk_zalloc(test, sizeof(*w));
 
-	KUNIT_ASSERT_NOT_NULL(test, w);
 	w->mm = mm;
 	w->preempted = preempted;
 	prandom_seed_state(&w->rnd, seed + cpu);
-	init_completion(&w->running);
-	init_completion(&w->idle);
 	if (preempted)
 		cpumask_set_cpu(cpu, &left_out.cpus);
-	ptwalk_kthread(test, walker_fn, w, cpu);
-	wait_for_completion(&w->running);
+	w->crew = ptwalk_crew(test, preempted ? NULL : mm, cpumask_of(cpu), walk, w);
+	ptwalk_crew_wait(w->crew);
 	return w;
 }
 
-static void stop_walker(struct walker *w)
-{
-	WRITE_ONCE(w->stop, true);
-	wait_for_completion(&w->idle);
-}
-
-/* Leaves the table in one of the ways there are. */
+/* Leaves the table in one of three ways. */
 static int leave_somehow(u32 random)
 {
 	switch (random % 3) {
 	case 0:
 		return vm_munmap(PTWALK_BASE, PUD_SIZE);
 	case 1:
-		return vm_munmap(REUSED, HALF);
+		return vm_munmap(PTWALK_REUSED, PTWALK_HALF);
 	default:
 		return leave_table();
 	}
@@ -833,20 +501,20 @@ static bool race_round(struct kunit *test, struct ptwalk_process *p,
 {
 	bool inside;
 
-	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_map));
-	share(test, p);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_map));
+	ptwalk_share(test, p);
 	await_walkers(w);
 	inside = READ_ONCE(w[2]->inside);
 	left_out_arm();
 	KUNIT_ASSERT_EQ(test, 0, leave_somehow(random));
 	left_out_disarm();
-	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_reuse));
-	unmap(test);
-	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_unmap));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_reuse));
+	ptwalk_unmap_shared(test);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_unmap));
 	return inside;
 }
 
-/* What race() expects of each walker. */
+/* Whether each walker has done what race() expects. */
 static bool has_met(struct walker *w[], unsigned int inside)
 {
 	return READ_ONCE(w[0]->seen) + READ_ONCE(w[0]->other) &&
@@ -854,7 +522,7 @@ static bool has_met(struct walker *w[], unsigned int inside)
 	       (w[2]->preempted ? inside : READ_ONCE(w[2]->seen));
 }
 
-static void race(struct kunit *test, struct setup *s, bool preempted)
+static void race(struct kunit *test, struct ptwalk_sharing *s, bool preempted)
 {
 	struct ptwalk_process *p = s->p[0];
 	u32 seed = ptwalk_seed(test);
@@ -864,11 +532,9 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	unsigned long end;
 	int i;
 
-	p->other = ptwalk_huge_file(test, huge_mnt);
-	prepare_file(test, p->other, TAG_PRIVATE);
-	KUNIT_ASSERT_EQ(test, 0, process_do(p, process_unmap));
+	ptwalk_new_other(test, p);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_unmap));
 	prandom_seed_state(&rnd, seed);
-	ptwalk_mm_share(test, s->mm);
 	left_out_init(test, s->mm);
 	w[0] = start_walker(test, p->mm, ptwalk_nth_cpu(2), seed, false);
 	w[1] = start_walker(test, s->mm, ptwalk_nth_cpu(1), seed, false);
@@ -877,7 +543,7 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 	for (; ptwalk_race_is_on(end, has_met(w, inside)); rounds++)
 		inside += race_round(test, p, w, prandom_u32_state(&rnd));
 	for (i = 0; i < ARRAY_SIZE(w); i++)
-		stop_walker(w[i]);
+		ptwalk_crew_stop(w[i]->crew);
 	for (i = 0; i < ARRAY_SIZE(w); i++)
 		kunit_info(test, "walker=%d rounds=%u shared=%lu other=%lu missed=%lu\n",
 			   i, rounds, w[i]->seen, w[i]->other, w[i]->missed);
@@ -893,7 +559,7 @@ static void race(struct kunit *test, struct setup *s, bool preempted)
 /* Broken: a device is given memory of another process. */
 static void gup_versus_unshare(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	need_native(test);
 	set_up(test, &s, 1);
@@ -903,7 +569,7 @@ static void gup_versus_unshare(struct kunit *test)
 /* Broken: the same, in a guest whose hypervisor flushes the TLB. */
 static void gup_versus_paravirt_unshare(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	need_native(test);
 	set_up(test, &s, 1);
@@ -919,7 +585,7 @@ static const char * const sync_events[] = {
 };
 
 /* Expects that each unsharing is counted, and as nothing but @name. */
-static void expect_counted(struct kunit *test, struct setup *s,
+static void expect_counted(struct kunit *test, struct ptwalk_sharing *s,
 			   const char *name)
 {
 	long before[ARRAY_SIZE(sync_events)];
@@ -927,20 +593,18 @@ static void expect_counted(struct kunit *test, struct setup *s,
 
 	for (i = 0; i < ARRAY_SIZE(sync_events); i++)
 		before[i] = ptwalk_vm_event(sync_events[i]);
-	for (i = 0; i < NR_OPS; i++) {
-		share(test, s->p[0]);
-		unmap(test);
-	}
+	for (i = 0; i < NR_OPS; i++)
+		ptwalk_unshare_once(test, s->p[0]);
 	for (i = 0; i < ARRAY_SIZE(sync_events); i++)
 		KUNIT_EXPECT_EQ_MSG(test, ptwalk_vm_event(sync_events[i]) - before[i],
 				    strcmp(sync_events[i], name) ? 0 : NR_OPS,
 				    "%s", sync_events[i]);
 }
 
-/* Broken: /proc/vmstat misleads who looks for the source of interrupts. */
+/* Broken: /proc/vmstat misleads an administrator who looks for interrupts. */
 static void unshare_is_counted(struct kunit *test)
 {
-	struct setup s;
+	struct ptwalk_sharing s;
 
 	need_native(test);
 	if (ptwalk_vm_event(sync_events[0]) < 0)
@@ -954,26 +618,31 @@ static void unshare_is_counted(struct kunit *test)
 
 /* ------------------------------------------------------------------ leaks */
 
+static int unmap_all(struct ptwalk_process *p)
+{
+	return vm_munmap(PTWALK_BASE, PTWALK_SMALL + PAGE_SIZE - PTWALK_BASE);
+}
+
 /* Broken: each process that shared hugetlb memory costs a page until reboot. */
 static void unshare_leaks_no_table(struct kunit *test)
 {
 	long tables = ptwalk_tables();
-	struct setup s;
+	struct ptwalk_sharing s;
 	int i;
 
 	set_up(test, &s, 1);
 	for (i = 0; i < 4 * NR_OPS; i++) {
-		share(test, s.p[0]);
+		ptwalk_share(test, s.p[0]);
 		KUNIT_ASSERT_EQ(test, 0, leave_somehow(i));
-		unmap(test);
+		ptwalk_unmap_shared(test);
 	}
-	KUNIT_EXPECT_EQ(test, 0, process_do(s.p[0], process_unmap_all));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_process_do(s.p[0], unmap_all));
 	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(s.p[0]->mm), 0);
 	ptwalk_mm_leave(test);
 	ptwalk_expect_tables(test, tables);
 }
 
-static struct kunit_case ptwalk_unshare_cases[] = {
+static struct kunit_case unshare_cases[] = {
 	KUNIT_CASE(key_says_how_the_tlb_is_flushed),
 	KUNIT_CASE(unshare_broadcasts_nothing),
 	KUNIT_CASE(unshare_spares_other_cpus),
@@ -990,51 +659,5 @@ static struct kunit_case ptwalk_unshare_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_unshare_suite = {
-	.name = "ptwalk_unshare",
-	.suite_init = ptwalk_unshare_suite_init,
-	.suite_exit = ptwalk_unshare_suite_exit,
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_unshare_cases,
-};
-
-#else /* no x86_64, or no sharing */
-
-int ptwalk_unshare_suite_init(struct kunit_suite *suite)
-{
-	return 0;
-}
-
-void ptwalk_unshare_suite_exit(struct kunit_suite *suite)
-{
-}
-
-struct ptwalk_process *ptwalk_sharer(struct kunit *test)
-{
-	return NULL;
-}
-
-void ptwalk_unshare_once(struct kunit *test, struct ptwalk_process *p)
-{
-}
-
-/* Broken: never; no PMD table is shared in this kernel. */
-static void unshare_pmd_tables(struct kunit *test)
-{
-	kunit_skip(test, "needs x86_64, SMP and hugetlb PMD page table sharing");
-}
-
-static struct kunit_case ptwalk_unshare_cases[] = {
-	KUNIT_CASE(unshare_pmd_tables),
-	{}
-};
-
-static struct kunit_suite ptwalk_unshare_suite = {
-	.name = "ptwalk_unshare",
-	.test_cases = ptwalk_unshare_cases,
-};
-
-#endif
-
-kunit_test_suite(ptwalk_unshare_suite);
+PTWALK_SUITE(unshare, .suite_init = ptwalk_sharer_init,
+	     .suite_exit = ptwalk_sharer_exit);

@@ -1,36 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Helpers shared by the suites of ptwalk_kunit.
+ * What the suites stand on, a section for each file of this folder.
  *
  * A case runs in its own kthread, on one CPU, in an address space of its own
- * that nothing else knows.  Other kthreads act as the other threads of the
+ * that nothing else uses.  Other kthreads act as the other threads of the
  * process, or as a lockless walker that is held inside its window.  They only
  * count: the case judges.
  */
 #ifndef _PTWALK_H
 #define _PTWALK_H
 
+/* All suites need these, so they are included here only. */
 #include <kunit/test.h>
-#include <linux/bits.h>
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
 #include <linux/jiffies.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mm_types.h>
+#include <linux/mman.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
-#include <linux/types.h>
+#include <linux/uaccess.h>
 
-#include "walk.h"
+#include "common.h"
 
-/* So that cases which are skipped without huge pages can name their size. */
+/* Cases that are skipped without huge pages name their size, too. */
 #ifndef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 #undef HPAGE_PMD_SHIFT
 #define HPAGE_PMD_SHIFT	PMD_SHIFT
 #endif
 
-/* Start of the test mapping: aligned to any PMD and to a hash slice. */
+/* Start of the test mapping, aligned to any PMD and to a hash slice */
 #define PTWALK_BASE	BIT(40)
 
-/* Parameters, see main.c. */
+/* Parameters of the module, and the state of a case: main.c of each module */
 extern unsigned int ptwalk_duration_ms;
 extern unsigned int ptwalk_hold_ms;
 u32 ptwalk_seed(struct kunit *test);
@@ -52,9 +56,9 @@ static inline unsigned long ptwalk_race_end(void)
 /**
  * ptwalk_race_is_on() - whether a race goes on
  * @end: from ptwalk_race_end()
- * @met: whether what it is for has happened
+ * @met: whether the race has hit its window
  *
- * On a busy host one round may take seconds: it goes on for another minute
+ * On a busy host one round may take seconds.  The race goes on for another minute
  * rather than prove nothing.
  *
  * Return: true until @end and, if not @met, until a minute later.
@@ -63,6 +67,53 @@ static inline bool ptwalk_race_is_on(unsigned long end, bool met)
 {
 	return time_before(jiffies, end) ||
 	       (!met && time_before(jiffies, end + 60 * HZ));
+}
+
+/**
+ * PTWALK_SUITE() - declare a suite of ptwalk_kunit
+ * @suite: name of the suite without "ptwalk_"; its cases are in @suite_cases
+ * @...: other members of struct kunit_suite
+ */
+#define PTWALK_SUITE(suite, ...)					\
+	PTWALK_BARE_SUITE(suite, .init = ptwalk_case_init,		\
+			  .exit = ptwalk_case_exit, ##__VA_ARGS__)
+
+/* A suite of another module, which counts and watches nothing. */
+#define PTWALK_BARE_SUITE(suite, ...)					\
+static struct kunit_suite ptwalk_##suite##_suite = {			\
+	.name = "ptwalk_" #suite,					\
+	.test_cases = suite##_cases,					\
+	__VA_ARGS__							\
+};									\
+kunit_test_suite(ptwalk_##suite##_suite)
+
+/**
+ * ptwalk_zalloc() - allocate memory until the case ends
+ * @test: the case, which fails without memory
+ * @size: how much (bytes)
+ *
+ * Context: may sleep.
+ * Return: the memory, filled with 0.
+ */
+static inline void *ptwalk_zalloc(struct kunit *test, size_t size)
+{
+	void *memory = kunit_kzalloc(test, size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, memory);
+	return memory;
+}
+
+/**
+ * ptwalk_at_end() - have a function called when the case ends
+ * @test: the case, which fails if that is not possible
+ * @fn: the function, called in reverse order
+ * @arg: its argument
+ *
+ * Context: may sleep.
+ */
+static inline void ptwalk_at_end(struct kunit *test, void (*fn)(void *arg), void *arg)
+{
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fn, arg));
 }
 
 int ptwalk_case_init(struct kunit *test);
@@ -108,7 +159,6 @@ void ptwalk_trap_set(struct page *victim);
 bool ptwalk_trap_clear(void);
 
 /* probe.c */
-struct tracepoint *ptwalk_tracepoint(const char *name);
 bool ptwalk_probe(struct kunit *test, const char *name, void *fn, void *data);
 struct completion *ptwalk_count(struct kunit *test, const char *name);
 unsigned int ptwalk_counted(const struct completion *passed);
@@ -159,6 +209,7 @@ void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm);
 void ptwalk_need_thp(struct kunit *test);
 void ptwalk_no_huge(struct kunit *test, unsigned long addr, unsigned long len);
 void ptwalk_map(struct kunit *test, unsigned long addr, unsigned long len);
+void ptwalk_map_small(struct kunit *test, unsigned long addr, unsigned long len);
 void ptwalk_map_file(struct kunit *test, struct file *file, unsigned long addr,
 		     unsigned long len);
 void ptwalk_fill(struct kunit *test, unsigned long addr, unsigned long len,
@@ -169,10 +220,11 @@ unsigned long ptwalk_wrong_pages(unsigned long addr, unsigned long len,
 				 u32 gen);
 int ptwalk_collapse(unsigned long addr, unsigned long len);
 int ptwalk_zap(unsigned long addr, unsigned long len);
-pmd_t *ptwalk_pmd_offset(struct mm_struct *mm, unsigned long addr);
+struct page *ptwalk_page(unsigned long addr);
+
+/* tables.c */
 void *ptwalk_table(struct mm_struct *mm, unsigned long addr);
 bool ptwalk_is_huge(struct mm_struct *mm, unsigned long addr);
-struct page *ptwalk_page(unsigned long addr);
 long ptwalk_tables(void);
 void ptwalk_expect_tables(struct kunit *test, long before);
 
@@ -180,7 +232,7 @@ void ptwalk_expect_tables(struct kunit *test, long before);
  * struct ptwalk_full_page - tables that fill a page, watched
  * @addr: what the first one maps
  * @step: how much one of them maps
- * @nr: how many they are; 1 where a table is a page
+ * @nr: number of tables; 1 if a table is a page
  */
 struct ptwalk_full_page {
 	unsigned long addr;
@@ -188,7 +240,7 @@ struct ptwalk_full_page {
 	int nr;
 };
 
-/* Enough PTE tables to fill a page; one of powerpc holds up to 256. */
+/* Enough PTE tables to fill a page, which holds up to 256 on powerpc */
 #define PTWALK_FULL_TABLES	520
 
 void ptwalk_use_up_page(struct kunit *test, unsigned long base,
@@ -208,47 +260,17 @@ static inline u64 ptwalk_tag(unsigned long addr, u32 gen)
 	return (u64)gen << 32 | (u32)(addr >> PAGE_SHIFT);
 }
 
-/* unshare.c */
-struct ptwalk_process;
-
-int ptwalk_unshare_suite_init(struct kunit_suite *suite);
-void ptwalk_unshare_suite_exit(struct kunit_suite *suite);
-struct ptwalk_process *ptwalk_sharer(struct kunit *test);
-void ptwalk_unshare_once(struct kunit *test, struct ptwalk_process *p);
-
-/* worker.c */
-
-/**
- * enum ptwalk_hold_mode - what keeps a table alive for a held walker
- * @PTWALK_HOLD_IRQS_OFF: a lockless walk, interrupts disabled, as GUP-fast
- * @PTWALK_HOLD_RCU: rcu_read_lock() alone, as pte_offset_map()
- */
-enum ptwalk_hold_mode {
-	PTWALK_HOLD_IRQS_OFF,
-	PTWALK_HOLD_RCU
-};
-
-struct ptwalk_hold;
-
-void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
-		   unsigned long addr);
-int ptwalk_other_cpu(void);
-int ptwalk_nth_cpu(int n);
-struct ptwalk_hold *ptwalk_hold(struct kunit *test, struct mm_struct *mm,
-				unsigned long addr, enum ptwalk_hold_mode mode);
-bool ptwalk_hold_release(struct ptwalk_hold *hold);
-bool ptwalk_expect_untouched(struct kunit *test, struct ptwalk_hold *hold);
-void ptwalk_expect_outlived(struct kunit *test, struct ptwalk_hold *hold);
-void ptwalk_wait_for_stop(void);
+/* crew.c */
 
 /**
  * struct ptwalk_crew - kthreads that do the same thing over and over
- * @mm: the address space that they use
- * @work: what they do, called with @arg and their number from 0
- * @arg: argument of @work
- * @nr: how many they are
- * @stop: they shall leave the address space alone
- * @idle: how many do
+ * @mm: the address space that they use, or NULL
+ * @work: what they do, called with @arg and the number of the kthread from 0
+ * @arg: first argument of @work
+ * @nr: number of kthreads
+ * @stop: the kthreads must leave the address space
+ * @begun: how many have done their work at least once
+ * @idle: how many have left
  */
 struct ptwalk_crew {
 	struct mm_struct *mm;
@@ -256,15 +278,96 @@ struct ptwalk_crew {
 	void *arg;
 	unsigned int nr;
 	bool stop;
-	atomic_t idle;
+	atomic_t begun, idle;
 };
 
+int ptwalk_other_cpu(void);
+int ptwalk_nth_cpu(int n);
+void ptwalk_next_cpus(struct cpumask *cpus, unsigned int nr);
+void ptwalk_wait_for_stop(void);
 struct ptwalk_crew *ptwalk_crew(struct kunit *test, struct mm_struct *mm,
 				const struct cpumask *cpus,
 				void (*work)(void *arg, unsigned int id),
 				void *arg);
+void ptwalk_crew_wait(struct ptwalk_crew *crew);
 void ptwalk_crew_stop(struct ptwalk_crew *crew);
-struct task_struct *ptwalk_kthread(struct kunit *test, int (*fn)(void *),
-				   void *arg, int cpu);
+void ptwalk_spread(struct kunit *test, struct mm_struct *mm,
+		   unsigned long addr);
+
+/* hold.c */
+
+/**
+ * enum ptwalk_hold_mode - what keeps a table alive for a held walker
+ * @PTWALK_HOLD_IRQS_OFF: a lockless walk, interrupts disabled, as GUP-fast of
+ *	another process or of a preempted virtual CPU
+ * @PTWALK_HOLD_OWN: as above, on a CPU that runs in the address space
+ * @PTWALK_HOLD_RCU: rcu_read_lock() alone, as pte_offset_map()
+ */
+enum ptwalk_hold_mode {
+	PTWALK_HOLD_IRQS_OFF,
+	PTWALK_HOLD_OWN,
+	PTWALK_HOLD_RCU
+};
+
+/**
+ * enum ptwalk_phase - where a held walker is
+ * @PTWALK_IN_WALK: in its walk
+ * @PTWALK_IN_NEXT_WALK: in the walk within that walk, or after it
+ * @PTWALK_BACK_IN_WALK: in the first walk again
+ * @PTWALK_LEFT: out
+ */
+enum ptwalk_phase {
+	PTWALK_IN_WALK = 1,
+	PTWALK_IN_NEXT_WALK,
+	PTWALK_BACK_IN_WALK,
+	PTWALK_LEFT
+};
+
+/* How long a walk lasts that is waited for, far longer than anything else. */
+#define PTWALK_SHORT_MS		300
+
+/**
+ * struct ptwalk_hold - a walker that is held inside its window
+ * @mm: address space that it walks
+ * @inner: address space that it walks within that walk, as an NMI would, or NULL
+ * @twice: it walks @mm again, with interrupts off in between
+ * @addr: user address that it walks to, or 0
+ * @mode: what keeps the table alive
+ * @cpu: where it runs
+ * @ms: how long it stays in each phase (ms), unless it is told to go on
+ * @phase: where it is
+ * @go: it may go on to this phase
+ * @table: the PTE table that it found
+ * @before: the entries that it found there
+ * @bad: number of entries that were neither the old one nor empty when it left
+ * @inside: it has begun its walk
+ * @left: it has left
+ *
+ * The caller sets the members from @mm to @ms.
+ */
+struct ptwalk_hold {
+	struct mm_struct *mm, *inner;
+	bool twice;
+	unsigned long addr;
+	enum ptwalk_hold_mode mode;
+	int cpu;
+	unsigned int ms;
+	int phase, go;
+	pte_t *table, *before;
+	unsigned int bad;
+	struct completion inside, left;
+};
+
+struct ptwalk_hold *ptwalk_hold_start(struct kunit *test,
+				      const struct ptwalk_hold *how);
+unsigned int ptwalk_hold_longer(struct kunit *test, unsigned int ms, int tries);
+struct ptwalk_hold *ptwalk_hold_in_phase(struct kunit *test, struct ptwalk_hold how,
+					 enum ptwalk_phase phase);
+struct ptwalk_hold *ptwalk_hold(struct kunit *test, struct mm_struct *mm,
+				unsigned long addr, enum ptwalk_hold_mode mode);
+void ptwalk_hold_go(struct ptwalk_hold *hold, enum ptwalk_phase phase);
+bool ptwalk_hold_release(struct ptwalk_hold *hold);
+bool ptwalk_expect_untouched(struct kunit *test, struct ptwalk_hold *hold);
+void ptwalk_expect_outlived(struct kunit *test, struct ptwalk_hold *hold);
 
 #endif /* _PTWALK_H */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * What ptwalk_torture.ko and its workload, guest/torture.c, have in common.
+ * What ptwalk_torture.ko and its workload, guest/torture.c, share.
  *
  * The workload opens /dev/ptwalk_torture, maps the first page of it, fills in
  * the regions, and writes a command (TORTURE_START and so on).  read() returns
- * as soon as nobody is to pause.
+ * as soon as no thread has to pause.
  */
 #ifndef _PTWALK_TORTURE_H
 #define _PTWALK_TORTURE_H
@@ -17,7 +17,7 @@
 /* What write() takes. */
 #define TORTURE_START	"start"		/* the regions are there: walk */
 #define TORTURE_SETTLE	"settle"	/* see the parameter settle */
-#define TORTURE_GO	"go"		/* wake who sleeps in read() */
+#define TORTURE_GO	"go"		/* wake threads that sleep in read() */
 #define TORTURE_END	"end"		/* judge; -EIO if the test failed */
 
 /* Words of a page in a region with TORTURE_COUNTED. */
@@ -62,17 +62,17 @@ enum {
 	TORTURE_NR_FAILS
 };
 
-/* Walkers may look for page-table entries here, and store through pins. */
+/* Walkers look for page-table entries here, and store through pins. */
 #define TORTURE_WALKED	1
 #define TORTURE_COUNTED	2
-/* Is filled once, and must never be found empty. */
+/* The memory is filled once, and must never be found empty. */
 #define TORTURE_KEPT	4
 
 /**
  * struct torture_region - memory that is walked
  * @addr: user address
  * @nr_pages: its size
- * @hole: of as many pages each last one is left out, 0 for none
+ * @hole: the last one of each @hole pages is not mapped, 0 for none
  * @id: names it in the tags; regions that share pages have the same
  * @flags: TORTURE_WALKED and so on
  * @gen: generation: pages of an earlier one are unmapped, of a later one not
@@ -92,14 +92,14 @@ struct torture_region {
 /**
  * struct torture_ctl - the page that module and workload share
  * @seed: of random choices
- * @modifiers: bit mask of those that are asked for
+ * @modifiers: bit mask of the modifiers that are asked for
  * @enabled: those of them that this machine has; each must happen
  * @focus: those of them that run now
  * @settle: whether TORTURE_SETTLE does anything
  * @stop: the time is over
- * @pause: threads that count shall wait; ended by a huge page allocated by...
- * @collapser: ...this thread
- * @allocated: how many it was given
+ * @pause: threads that count wait until @collapser has allocated a huge page
+ * @collapser: thread that collapses
+ * @allocated: number of huge pages that it has allocated
  * @collapsing: address of what it collapses now, or 0
  * @nr_regions: number of @regions
  * @pad: 0

@@ -1,51 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page tables that MADV_DONTNEED has emptied: that they are given back, when,
- * and that nothing is lost with them.
+ * Page-table reclaim: MADV_DONTNEED frees the tables that it has emptied, and
+ * no memory is lost with them.
  *
- * A table is freed if MADV_DONTNEED has covered all that it maps, and left
- * nothing in it.  The lock of the table is dropped in between: what other
- * threads do then is the subject of half of these cases.
+ * A table is freed if MADV_DONTNEED has covered all that it maps and the table
+ * is empty.  The lock of the table is dropped in between: half of these cases
+ * are about other threads that use the table then.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
-#include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/timex.h>
-#include <linux/uaccess.h>
 #include <linux/userfaultfd.h>
 
-#include "ptwalk.h"
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_TABLES	8
 #define TABLE_BYTES	(PTRS_PER_PTE * sizeof(pte_t))
 
 /*
- * The published case: 50 GB, 2 MB at a time; or what a table maps, if more.
- * A tenth where each page is unmapped when it is freed, which takes minutes.
+ * The published case: 50 GB, 2 MB or what a table maps at a time, whichever is
+ * more.  A tenth of that where each page is unmapped when it is freed, which
+ * takes minutes.
  */
 #define GIVE_BACK_SIZE	((debug_pagealloc_enabled() ? 5UL : 50UL) * SZ_1G)
 #define GIVE_BACK_STEP	max_t(unsigned long, SZ_2M, PMD_SIZE)
 
-/* Where pages are filled with tables. */
+/* Pages are filled with tables from here. */
 #define FULL_BASE	(PTWALK_BASE + PUD_SIZE)
 
-static int keeps_tables = IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) &&
-			  !IS_ENABLED(CONFIG_PT_RECLAIM);
+static int keeps_tables = PTWALK_KEEPS_TABLES;
 module_param(keeps_tables, int, 0444);
 MODULE_PARM_DESC(keeps_tables, "skip what needs MADV_DONTNEED to free page tables (default: 1 if the kernel has the series without CONFIG_PT_RECLAIM, else 0)");
 
@@ -70,7 +63,7 @@ static bool has_table(unsigned long addr)
 	return ptwalk_table(current->mm, addr);
 }
 
-/* A page at the begin and at the end of what each table maps. */
+/* The first and the last page that each table maps. */
 static void touch_tables(struct kunit *test, int nr, u32 gen)
 {
 	int i;
@@ -81,13 +74,12 @@ static void touch_tables(struct kunit *test, int nr, u32 gen)
 	}
 }
 
-/* One more than @nr, so that the PMD table stays in use. */
+/* One table more than @nr, so that the PMD table stays in use. */
 static struct mm_struct *enter_with_tables(struct kunit *test, int nr)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
-	ptwalk_map(test, PTWALK_BASE, (nr + 1) * PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, (nr + 1) * PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, (nr + 1) * PMD_SIZE);
 	touch_tables(test, nr + 1, 1);
 	return mm;
 }
@@ -125,15 +117,17 @@ static void each_emptied_table_is_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, PAGE_SIZE, 1));
 }
 
-/* Broken: a process that gives back what it has touched grows all the same. */
+/*
+ * Broken: a process that gives back the memory it has touched grows all the
+ * same.
+ */
 static void tables_do_not_pile_up(struct kunit *test)
 {
 	unsigned long addr, before, kb, end = PTWALK_BASE + GIVE_BACK_SIZE;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
 	needs_reclaim(test);
-	ptwalk_map(test, PTWALK_BASE, GIVE_BACK_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, GIVE_BACK_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, GIVE_BACK_SIZE);
 	before = mm_pgtables_bytes(mm) / SZ_1K;
 	for (addr = PTWALK_BASE; addr < end; addr += GIVE_BACK_STEP) {
 		ptwalk_fill(test, addr, PAGE_SIZE, 1);
@@ -142,7 +136,7 @@ static void tables_do_not_pile_up(struct kunit *test)
 	kb = mm_pgtables_bytes(mm) / SZ_1K - before;
 	kunit_info(test, "measure: vmpte gb=%lu step_mb=%lu kb=%lu\n",
 		   GIVE_BACK_SIZE / SZ_1G, GIVE_BACK_STEP / SZ_1M, kb);
-	/* What is left are tables of the upper levels. */
+	/* Only tables of the upper levels are left. */
 	KUNIT_EXPECT_LT(test, kb, 512);
 }
 
@@ -154,10 +148,10 @@ static void partial_range_keeps_table(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(last_page(PTWALK_BASE),
 						    PAGE_SIZE, 1));
-	/* Now empty, but not by one call. */
+	/* The table is empty now, but not by one call. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(PTWALK_BASE), PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
-	/* Across a border of two tables, not all of either. */
+	/* A part of each of two tables. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE + PAGE_SIZE, PMD_SIZE));
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_TRUE(test, has_table(table_addr(1)));
@@ -170,7 +164,7 @@ static void table_of_two_mappings_stays(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
-	/* One is not inherited, so that they are not merged. */
+	/* Only one of them is inherited, so that they are not merged. */
 	ptwalk_map(test, PTWALK_BASE, PMD_SIZE / 2);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, PMD_SIZE / 2,
 					    MADV_DONTFORK));
@@ -180,7 +174,10 @@ static void table_of_two_mappings_stays(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
 }
 
-/* A page full of tables, empty but for the last one, with a walker in that. */
+/*
+ * Fills a page with tables, empties all but the last, and holds a walker in
+ * that.
+ */
 static struct ptwalk_hold *hold_in_full_page(struct kunit *test,
 					     struct ptwalk_full_page *full,
 					     enum ptwalk_hold_mode mode)
@@ -195,7 +192,10 @@ static struct ptwalk_hold *hold_in_full_page(struct kunit *test,
 			   full->addr + (full->nr - 1) * PMD_SIZE, mode);
 }
 
-/* The page that is watched is given back when @hold has left, and not before. */
+/*
+ * Expects that the page that is watched is freed after @hold has left, not
+ * before.
+ */
 static void expect_freed_after(struct kunit *test, struct ptwalk_hold *hold)
 {
 	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_expect_untouched(test, hold),
@@ -244,22 +244,22 @@ static void emptied_table_without_batch_outlives_walker(struct kunit *test)
 }
 
 /*
- * Broken: reclaim, on its way into a table by rmap, takes a lock that was freed
- * because the process has ended.
+ * Broken: memory reclaim gets to a table by rmap and takes a lock that was
+ * freed because the process has ended.
  */
 static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct ptwalk_hold *hold;
+	void *table;
 
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	/* The only table in use: powerpc cuts several out of a page. */
 	rcu_barrier();
-	ptwalk_map(test, PTWALK_BASE, PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(
-		ptwalk_table(mm, PTWALK_BASE))));
+	table = ptwalk_table(mm, PTWALK_BASE);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(virt_to_page(table)));
 	hold = ptwalk_hold(test, mm, PTWALK_BASE, PTWALK_HOLD_RCU);
 	ptwalk_fail_arm();
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
@@ -303,7 +303,7 @@ static void map_shmem(struct kunit *test, unsigned long len)
 {
 	struct file *file;
 
-	file = ptwalk_own_file(test, shmem_file_setup("ptwalk", len, 0));
+	file = ptwalk_own_file(test, ptwalk_shmem_file(len));
 	ptwalk_map_file(test, file, PTWALK_BASE, len);
 	ptwalk_no_huge(test, PTWALK_BASE, len);
 }
@@ -327,11 +327,11 @@ static void emptied_file_table_is_freed(struct kunit *test)
 }
 
 /**
- * struct vanish - a table that is taken from who is about to use it
- * @go: it was found...
- * @gone: ...and taken
+ * struct vanish - a table that is freed while a task is about to use it
+ * @go: the task has found the table
+ * @gone: the table is freed
  * @thefts: how often it was
- * @late: whether it was not taken in time
+ * @late: whether it was not freed in time
  */
 static struct vanish {
 	struct completion go, gone;
@@ -339,7 +339,7 @@ static struct vanish {
 	bool late;
 } vanish;
 
-/* The table is there while it is waited for, and goes with this. */
+/* The table stays while its user waits, and is freed by this. */
 static void take_table(void *arg, unsigned int id)
 {
 	bool had;
@@ -369,10 +369,10 @@ static struct ptwalk_crew *start_thief(struct kunit *test)
 }
 
 /**
- * struct lost_fault - a fault whose table is taken when it has its page
+ * struct lost_fault - a fault whose table is freed when it has its page
  * @ops: of the file that is mapped
  * @faults: how often ->fault() was called
- * @armed: whether the next one is to lose its table
+ * @armed: whether the next fault loses its table
  */
 static struct lost_fault {
 	const struct vm_operations_struct *ops;
@@ -393,7 +393,10 @@ static vm_fault_t fault_and_wait(struct vm_fault *vmf)
 	return ret;
 }
 
-/* Broken: reclaim waits, with a page locked, for one who waits for that lock. */
+/*
+ * Broken: memory reclaim waits with a page locked for a task that waits for
+ * that lock.
+ */
 static void vanished_table_needs_another_fault(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -417,25 +420,25 @@ static void vanished_table_needs_another_fault(struct kunit *test)
 	ptwalk_crew_stop(crew);
 	expect_in_time(test);
 	KUNIT_EXPECT_EQ_MSG(test, 1, vanish.thefts, "the table stayed");
-	/* Not by the first one, which had the page locked. */
+	/* The first fault had the page locked and must not have mapped it. */
 	KUNIT_EXPECT_EQ(test, 2, lost_fault.faults);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, 2 * PAGE_SIZE, 1));
 }
 
-/* Who loses more of them than this would go on for ever. */
+/* A task that loses more pages than this would go on for ever. */
 #define MAX_PAGES	8
 
 /**
- * struct slow_page - whose table is taken while he allocates a page
- * @task: who
- * @pages: how many he has allocated
+ * struct slow_page - a task whose table is freed while it allocates a page
+ * @task: the task
+ * @pages: number of pages that it has allocated
  */
 struct slow_page {
 	struct task_struct *task;
 	unsigned int pages;
 };
 
-/* The page of the process: tables and the like cannot be moved. */
+/* Only the page of the process: page tables are not movable. */
 static void steal_on_alloc(void *data, struct page *page, unsigned int order,
 			   gfp_t gfp, int migratetype)
 {
@@ -461,8 +464,7 @@ static void expect_one_page(struct kunit *test,
 	struct slow_page *slow;
 	struct ptwalk_crew *crew;
 
-	slow = kunit_kzalloc(test, sizeof(*slow), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, slow);
+	slow = ptwalk_zalloc(test, sizeof(*slow));
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc",
 					     steal_on_alloc, slow));
 	crew = start_thief(test);
@@ -473,7 +475,10 @@ static void expect_one_page(struct kunit *test,
 	expect_in_time(test);
 	KUNIT_EXPECT_EQ_MSG(test, slow->pages, vanish.thefts, "the table stayed");
 	KUNIT_EXPECT_EQ(test, 1, slow->pages);
-	/* By the tables: nobody would answer another fault for userfaultfd. */
+	/*
+	 * Through the tables: no one would handle another fault for
+	 * userfaultfd.
+	 */
 	KUNIT_ASSERT_NOT_NULL(test, ptwalk_page(PTWALK_BASE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, PAGE_SIZE, 2));
 }
@@ -493,7 +498,7 @@ static void vanished_table_does_not_cost_the_page(struct kunit *test)
 }
 
 #ifdef CONFIG_USERFAULTFD
-/* Where the second table maps: what is copied, and arguments. */
+/* What is copied, and arguments, in memory that the second table maps. */
 #define UFFD_SRC	last_page(table_addr(1))
 #define UFFD_ARG	(table_addr(1) + PAGE_SIZE)
 
@@ -557,7 +562,7 @@ static void vanished_table_does_not_cost_the_copy(struct kunit *test)
 	expect_one_copied_page(test);
 }
 
-/* Broken: so it does when it fills in shmem. */
+/* Broken: as above, for shmem. */
 static void vanished_table_does_not_cost_the_shmem_copy(struct kunit *test)
 {
 	ptwalk_mm_enter(test);
@@ -577,7 +582,7 @@ static void uffd_wp_marker_stays(struct kunit *test)
 	ptwalk_mm_enter(test);
 	map_shmem(test, 2 * PMD_SIZE);
 	touch_tables(test, 2, 1);
-	/* Nobody else uses this address space: no lock is needed. */
+	/* Nothing else uses this address space: no lock is needed. */
 	table = ptwalk_table(current->mm, PTWALK_BASE);
 	set_pte(table + 1, marker);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
@@ -592,16 +597,14 @@ static void uffd_wp_marker_stays(struct kunit *test)
 }
 
 /**
- * struct refill - who stores into the table while its lock is dropped
- * @mm: the address space
- * @task: whose MADV_DONTNEED it is; NULL until it begins, and once it was met
- * @page: its first one, which is freed when the entry is clear
- * @go: the lock was dropped, store
- * @done: stored
+ * struct refill - a thread that stores while the lock of the table is dropped
+ * @task: the task that calls MADV_DONTNEED; NULL before and after
+ * @page: its first page, which is freed when the entry is clear
+ * @go: the lock was dropped
+ * @done: the thread has stored
  * @ret: what the store returned
  */
 struct refill {
-	struct mm_struct *mm;
 	struct task_struct *task;
 	struct page *page;
 	bool go, done;
@@ -610,32 +613,26 @@ struct refill {
 
 static bool refill_was_done(struct refill *refill)
 {
-	/* Pairs with the release in refill_fn(). */
+	/* Pairs with the release in store_when_told(). */
 	return smp_load_acquire(&refill->done);
 }
 
-static int refill_fn(void *arg)
+static void store_when_told(void *arg, unsigned int id)
 {
 	struct refill *refill = arg;
 
-	kthread_use_mm(refill->mm);
-	while (!kthread_should_stop() && !READ_ONCE(refill->go))
-		cond_resched();
-	if (READ_ONCE(refill->go)) {
-		refill->ret = put_user(ptwalk_tag(PTWALK_BASE, 7),
-				       (u64 __user *)PTWALK_BASE);
-		/* Pairs with the acquire in refill_was_done(). */
-		smp_store_release(&refill->done, true);
-	}
-	kthread_unuse_mm(refill->mm);
-	ptwalk_wait_for_stop();
-	return 0;
+	if (!READ_ONCE(refill->go) || refill->done)
+		return;
+	refill->ret = put_user(ptwalk_tag(PTWALK_BASE, 7),
+			       (u64 __user *)PTWALK_BASE);
+	/* Pairs with the acquire in refill_was_done(). */
+	smp_store_release(&refill->done, true);
 }
 
 /*
- * Without a page for a batch the zap stops after a few pages, and frees them
- * with the lock of the table dropped: here.  Other pages may be freed earlier,
- * those of slabs in KASAN's quarantine for instance.
+ * Without a page for a batch the zap stops after a few pages.  It drops the
+ * lock of the table and frees the pages: here.  Other pages may be freed
+ * earlier, such as those of slabs in KASAN's quarantine.
  */
 static void refill_on_free(void *data, struct page *page, unsigned int order)
 {
@@ -651,25 +648,22 @@ static void refill_on_free(void *data, struct page *page, unsigned int order)
 		cpu_relax();
 }
 
-/* Broken: what is stored while MADV_DONTNEED is at work is lost, and leaked. */
+/* Broken: a page that is stored to during MADV_DONTNEED is lost, and leaked. */
 static void table_refilled_meanwhile_is_kept(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct refill *refill;
 	int ret;
 
-	refill = kunit_kzalloc(test, sizeof(*refill), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, refill);
-	ptwalk_map(test, PTWALK_BASE, 2 * PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, 2 * PMD_SIZE);
+	refill = ptwalk_zalloc(test, sizeof(*refill));
+	ptwalk_map_small(test, PTWALK_BASE, 2 * PMD_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, 32 * PAGE_SIZE, 1);
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_free",
 					     refill_on_free, refill));
-	refill->mm = mm;
 	refill->page = ptwalk_page(PTWALK_BASE);
-	ptwalk_mm_share(test, mm);
-	ptwalk_kthread(test, refill_fn, refill, ptwalk_other_cpu());
+	ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), store_when_told,
+		    refill);
 	WRITE_ONCE(refill->task, current);
 	ptwalk_fail_arm();
 	ret = ptwalk_zap(PTWALK_BASE, PMD_SIZE);
@@ -681,7 +675,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 			      "the lock was not dropped, or the store failed to end");
 	KUNIT_EXPECT_EQ(test, 0, refill->ret);
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
-	/* By the tables, not by the TLB. */
+	/* Through the tables, not the TLB. */
 	KUNIT_EXPECT_NOT_NULL(test, ptwalk_page(PTWALK_BASE));
 	KUNIT_EXPECT_EQ(test, 1,
 			percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
@@ -689,7 +683,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 
 /* How many pages of each table the threads of a race use. */
 #define NR_PAGES	4
-/* More of them only keep MADV_DONTNEED from its locks. */
+/* More threads would only keep MADV_DONTNEED from taking its locks. */
 #define NR_THREADS	3
 
 /**
@@ -729,8 +723,8 @@ static bool is_stored(unsigned long addr, u64 value)
 }
 
 /*
- * The reference is for an emulator that flushes TLBs late, see settle.c: what the
- * store may still go to shall not have been freed.
+ * An emulator may flush TLBs late, see settle.c.  The reference keeps the page
+ * that the store may still go to.
  */
 static void store_one(struct race *race, unsigned long addr, u64 value)
 {
@@ -788,12 +782,8 @@ static void no_store_is_lost(struct kunit *test)
 	struct race *race;
 	int i, ret = 0;
 
-	race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, race);
-	cpumask_clear(&few);
-	for_each_online_cpu(i)
-		if (cpumask_weight(&few) <= NR_THREADS)
-			cpumask_set_cpu(i, &few);
+	race = ptwalk_zalloc(test, sizeof(*race));
+	ptwalk_next_cpus(&few, NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
 	end = ptwalk_race_end();
 	for (; time_before(jiffies, end) && !ret; rounds++) {
@@ -826,7 +816,7 @@ static void collapse_all(void *arg, unsigned int id)
 		++*collapses;
 }
 
-/* Maps with small pages again what the threads may then collapse. */
+/* Maps the memory with small pages again; the threads may collapse it then. */
 static int map_small(void)
 {
 	unsigned long addr;
@@ -842,14 +832,13 @@ static int map_small(void)
 				 NR_TABLES * PMD_SIZE, MADV_HUGEPAGE);
 }
 
-/* Broken: collapse frees a table that MADV_DONTNEED has freed, or none at all. */
+/* Broken: collapse frees a table that MADV_DONTNEED has freed, or NULL. */
 static void file_collapse_versus_dontneed(struct kunit *test)
 {
 	unsigned long len = NR_TABLES * PMD_SIZE, collapses = 0, rounds = 0;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long end, before = mm_pgtables_bytes(mm);
 	struct ptwalk_crew *crew;
-	struct cpumask two;
 	int ret = 0;
 
 	ptwalk_need_thp(test);
@@ -857,10 +846,8 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, len, MADV_HUGEPAGE));
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
-	cpumask_clear(&two);
-	cpumask_set_cpu(cpumask_first(cpu_online_mask), &two);
-	cpumask_set_cpu(ptwalk_other_cpu(), &two);
-	crew = ptwalk_crew(test, mm, &two, collapse_all, &collapses);
+	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), collapse_all,
+			   &collapses);
 	end = ptwalk_race_end();
 	for (; !ret && ptwalk_race_is_on(end, READ_ONCE(collapses)); rounds++) {
 		ret = map_small();
@@ -887,7 +874,7 @@ static void collapse_goes_past_what_was_given_back(struct kunit *test)
 	ptwalk_map(test, PTWALK_BASE, len);
 	ptwalk_fill_small(test, PTWALK_BASE, len, 1);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(table_addr(1), PMD_SIZE));
-	/* Says that it was not possible everywhere. */
+	/* The error means that not all of it was collapsed. */
 	KUNIT_EXPECT_NE(test, 0, ptwalk_collapse(PTWALK_BASE, len));
 	KUNIT_EXPECT_TRUE(test, ptwalk_is_huge(mm, PTWALK_BASE));
 	KUNIT_EXPECT_FALSE(test, ptwalk_is_huge(mm, table_addr(1)));
@@ -898,10 +885,10 @@ static void collapse_goes_past_what_was_given_back(struct kunit *test)
 #ifdef CONFIG_X86_64
 /**
  * struct flushes - TLB flushes of a task
- * @task: which one
+ * @task: the task
  * @pml: the lock of a PMD table
- * @locked: how many came with @pml held
- * @all: how many there were
+ * @locked: number of flushes with @pml held
+ * @all: number of all flushes
  */
 struct flushes {
 	struct task_struct *task;
@@ -931,8 +918,7 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	struct flushes *flushes;
 	int ret;
 
-	flushes = kunit_kzalloc(test, sizeof(*flushes), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, flushes);
+	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, 0);
 	KUNIT_ASSERT_EQ(test, addr, PTWALK_BASE);
@@ -953,7 +939,7 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 }
 #endif
 
-/* How often each is measured.  The first times fill caches and lists. */
+/* Number of measurements.  The first ones fill caches and lists. */
 #define COST_ROUNDS	64
 
 enum cost {
@@ -997,9 +983,9 @@ static void zap_timed(struct kunit *test, cycles_t *least, unsigned long addr,
 }
 
 /*
- * The least of many, so that what an interrupt adds does not count.  Exact to
- * the instruction with "-icount shift=0,sleep=off" of QEMU on x86; the time base
- * of powerpc counts 512 for 1000 of them.
+ * The least of many measurements, which no interrupt has prolonged.  Exact to
+ * the instruction with "-icount shift=0,sleep=off" of QEMU on x86; the time
+ * base of powerpc counts 512 for 1000 instructions.
  */
 static void measure_costs(struct kunit *test, cycles_t *least)
 {
@@ -1009,7 +995,7 @@ static void measure_costs(struct kunit *test, cycles_t *least)
 	touch_timed(test, &least[COST_FAULT_FIRST], PTWALK_BASE);
 	touch_timed(test, &least[COST_FAULT_NEXT], PTWALK_BASE + PAGE_SIZE);
 	zap_timed(test, &least[COST_ZAP_TABLE], PTWALK_BASE, len);
-	/* A part of it, with two pages in that. */
+	/* A part of that, with two pages in it. */
 	ptwalk_fill(test, PTWALK_BASE, 2 * PAGE_SIZE, 1);
 	zap_timed(test, &least[COST_ZAP_PART], PTWALK_BASE, len - PAGE_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
@@ -1038,7 +1024,7 @@ static void reclaim_cost(struct kunit *test)
 			   cost_name[i], (u64)least[i]);
 }
 
-static struct kunit_case ptwalk_reclaim_cases[] = {
+static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(reclaim_cost),
 	KUNIT_CASE(emptied_table_is_freed),
 	KUNIT_CASE(each_emptied_table_is_freed),
@@ -1071,11 +1057,4 @@ static struct kunit_case ptwalk_reclaim_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_reclaim_suite = {
-	.name = "ptwalk_reclaim",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_reclaim_cases,
-};
-
-kunit_test_suite(ptwalk_reclaim_suite);
+PTWALK_SUITE(reclaim);

@@ -1,69 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What KVM concludes from a pfn alone, and what that rests on.
+ * What KVM concludes from a pfn alone, and the rules that this relies on.
  *
- * kvm_pfn_to_refcounted_page() and kvm_is_mmio_pfn() ask pfn_valid(), and
+ * kvm_pfn_to_refcounted_page() and kvm_is_mmio_pfn() test pfn_valid(), and
  * PG_reserved of that very page, not of the head of a compound page.  They are
  * right as long as
  *
  * - a struct page without RAM behind it is reserved;
  * - a compound page is reserved as a whole, or not at all.
  *
- * So each struct page of the machine is looked at, while other CPUs make, split
- * and free compound pages.  The same judges are then shown pages that the test
- * has spoiled, to see that they do object.
+ * These cases look at each struct page of the machine, while other CPUs make,
+ * split and free compound pages.  Then they look at pages that the test has
+ * spoiled, to prove that such pages are found.
  *
  * Memory must not be unplugged meanwhile.
  */
-#include <linux/atomic.h>
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/bitops.h>
 #include <linux/delay.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/memory_hotplug.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mmzone.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/nodemask.h>
 #include <linux/overflow.h>
 #include <linux/page-flags.h>
 #include <linux/pfn.h>
-#include <linux/pgtable.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#define PTWALK_KVM
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
-/*
- * Weak: where kvm.ko is not loaded, or the kernel does not export these to
- * tests, their addresses are NULL and the cases are skipped.
- */
-#if IS_ENABLED(CONFIG_KVM)
-#include <linux/kvm_host.h>
-#pragma weak kvm_pfn_to_refcounted_page
-#else
-#define kvm_pfn_to_refcounted_page	((struct page *(*)(u64))NULL)
-#endif
-
-#if IS_ENABLED(CONFIG_KVM) && defined(CONFIG_X86)
-#define HAVE_KVM_MMIO
-#include <asm/e820/api.h>
-#include <asm/memtype.h>
-#include <asm/set_memory.h>
-bool kvm_is_mmio_pfn(kvm_pfn_t pfn);
-#pragma weak kvm_is_mmio_pfn
-#endif
-
-/* No smaller piece of memory has struct pages while its neighbours have not. */
+/* The unit in which memory has struct pages or not. */
 #define HOLE_PFNS	(SZ_2M >> PAGE_SHIFT)
-/* More looks than these in one pass take too long: pfns are left out. */
+/* A longer pass would take too long, so pfns are left out. */
 #define MAX_LOOKS	BIT(28)
 /* KUnit ends a case after 300 s. */
 #define MAX_SECONDS	240
@@ -71,8 +50,12 @@ bool kvm_is_mmio_pfn(kvm_pfn_t pfn);
 #define RESCHED_LOOKS	4096
 #define NR_FINDINGS	8
 #define NR_RECHECKS	10
-/* How many of the other CPUs churn user memory; all churn pages. */
+/* Number of other CPUs that churn user memory; all of them churn pages. */
 #define NR_REGIONS	8
+
+unsigned int ptwalk_duration_ms = 3000;
+module_param_named(duration_ms, ptwalk_duration_ms, uint, 0444);
+MODULE_PARM_DESC(duration_ms, "how long each look at the whole machine is repeated (ms), at most 200 s");
 
 static unsigned int pfn_stride;
 module_param(pfn_stride, uint, 0444);
@@ -162,21 +145,19 @@ static void free_ram(void *arg)
 
 static struct ram *find_ram(struct kunit *test)
 {
-	struct ram *ram = kunit_kzalloc(test, sizeof(*ram), GFP_KERNEL);
+	struct ram *ram = ptwalk_zalloc(test, sizeof(*ram));
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, ram);
 	ret = walk_iomem_res_desc(IORES_DESC_NONE,
 				  IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY,
 				  0, U64_MAX, ram, add_extent);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_ram,
-							   ram));
+	ptwalk_at_end(test, free_ram, ram);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 	KUNIT_ASSERT_GT(test, ram->nr, 0);
 	return ram;
 }
 
-/* All of the page, or the kernel does not use it. */
+/* All of the page must be RAM, or the kernel does not use it. */
 static bool is_ram(struct ram *ram, unsigned long pfn)
 {
 	u64 start = PFN_PHYS(pfn), end = start + PAGE_SIZE;
@@ -214,8 +195,8 @@ static const char *reserved_in_part(struct scan *scan, unsigned long pfn,
 }
 
 /*
- * KVM warns about a reserved page without references: nothing maps such a page,
- * so nobody asks.
+ * KVM warns about a reserved page without references.  Nothing maps such a
+ * page, so KVM is never asked about it.
  */
 static const char *wrong_reference(struct scan *scan, unsigned long pfn,
 				   struct page *page)
@@ -234,8 +215,8 @@ static const char *wrong_reference(struct scan *scan, unsigned long pfn,
 		      "no RAM, or reserved, and KVM takes a reference";
 }
 
-#ifdef HAVE_KVM_MMIO
-/* What the kernel itself maps cached is no MMIO, as the ISA range. */
+#ifdef PTWALK_KVM_MMIO
+/* Memory that the kernel maps cached, such as the ISA range, is no MMIO. */
 static bool is_uncached(unsigned long pfn)
 {
 	return !pat_enabled() || pat_pfn_immune_to_uc_mtrr(pfn);
@@ -276,8 +257,8 @@ static struct folio *hold_folio(struct page *page)
 }
 
 /*
- * The page may have changed between two loads.  So it is held, if it can be,
- * and looked at again, until the finding is gone or has lasted.
+ * The page may have changed between two loads.  Takes a reference if possible,
+ * and looks again until the finding is gone or has lasted.
  */
 static const char *look_again(struct scan *scan, unsigned long pfn,
 			      struct page *page, const char *what)
@@ -304,13 +285,14 @@ static void note(struct scan *scan, unsigned long pfn, struct page *page,
 	if (i >= NR_FINDINGS)
 		return;
 	scan->finding[i].pfn = pfn;
-	scan->finding[i].flags = page ? page->flags : 0;
+	scan->finding[i].flags = page ? *ptwalk_page_flags(page) : 0;
 	scan->finding[i].what = what;
 }
 
 /*
- * A hole next to memory has struct pages, but pfn_to_online_page() may not give
- * them; what is no hole then is offline, or belongs to a device.
+ * A hole next to memory has struct pages, but pfn_to_online_page() may not
+ * return them.  Other pages that it does not return are offline, or belong to a
+ * device.
  */
 static bool leave_out(struct scan *scan, unsigned long pfn, struct page *page)
 {
@@ -370,7 +352,7 @@ static bool out_of_time(struct scan *scan)
 	return time_after(jiffies, scan->began + MAX_SECONDS * HZ);
 }
 
-/* Returns the pfn at which it ended: the end, unless it ran out of time. */
+/* Returns the pfn at which it ended: the end, unless time ran out. */
 static unsigned long look_at_all(struct kunit *test, struct scan *scan,
 				 unsigned long start)
 {
@@ -388,7 +370,7 @@ static unsigned long look_at_all(struct kunit *test, struct scan *scan,
 	return scan->end;
 }
 
-/* Up to 4 GiB at least: devices are below, on most machines. */
+/* 4 GiB at least: on most machines, devices are below. */
 static unsigned long last_pfn(unsigned long *present)
 {
 	unsigned long end = SZ_4G >> PAGE_SHIFT;
@@ -409,7 +391,10 @@ static void prepare_scan(struct kunit *test, struct scan *scan)
 
 	scan->ram = find_ram(test);
 	scan->end = last_pfn(&present);
-	/* Odd, or it would see the heads of compound pages and no tails. */
+	/*
+	 * Odd, since an even stride would see heads of compound pages and no
+	 * tails.
+	 */
 	scan->stride = (pfn_stride ?: present / MAX_LOOKS) | 1;
 	if (scan->stride > 1)
 		kunit_info(test, "sample: each %lu-th pfn\n", scan->stride);
@@ -438,11 +423,11 @@ static void churn_memory(struct load *load, unsigned long addr)
 		if (put_user(1, (u64 __user *)page))
 			return;
 	if (load->huge) {
-		/* Part of a huge page being cold, the folio is split. */
+		/* MADV_COLD of a part of a huge page splits the folio. */
 		do_madvise(mm, addr, PAGE_SIZE, MADV_COLD);
 		do_madvise(mm, addr, HPAGE_PMD_SIZE, MADV_COLLAPSE);
 	}
-	/* In two parts: only the mapping is split. */
+	/* In two parts, which splits only the mapping. */
 	ptwalk_zap(addr, HPAGE_PMD_SIZE / 2);
 	ptwalk_zap(addr + HPAGE_PMD_SIZE / 2, HPAGE_PMD_SIZE / 2);
 }
@@ -516,7 +501,7 @@ static void report(struct kunit *test, struct scan *scan)
 			   scan->finding[i].what);
 }
 
-/* Over and over for duration_ms, but once to the end, and under load. */
+/* Again and again for duration_ms, at least once to the end and under load. */
 static void scan_machine(struct kunit *test, struct scan *scan,
 			 struct load *load)
 {
@@ -554,18 +539,16 @@ static struct scan *new_scan(struct kunit *test,
 						  unsigned long pfn,
 						  struct page *page))
 {
-	struct scan *scan = kunit_kzalloc(test, sizeof(*scan), GFP_KERNEL);
+	struct scan *scan = ptwalk_zalloc(test, sizeof(*scan));
 
-	KUNIT_ASSERT_NOT_NULL(test, scan);
 	scan->wrong = wrong;
 	return scan;
 }
 
 static struct load *new_load(struct kunit *test, bool reserve)
 {
-	struct load *load = kunit_kzalloc(test, sizeof(*load), GFP_KERNEL);
+	struct load *load = ptwalk_zalloc(test, sizeof(*load));
 
-	KUNIT_ASSERT_NOT_NULL(test, load);
 	load->reserve = reserve;
 	return load;
 }
@@ -578,7 +561,7 @@ static void need_kvm(struct kunit *test)
 
 static void need_kvm_mmio(struct kunit *test)
 {
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	if (!kvm_is_mmio_pfn)
 		kunit_skip(test, "needs KVM, built in or loaded, and its test exports");
 #else
@@ -586,7 +569,7 @@ static void need_kvm_mmio(struct kunit *test)
 #endif
 }
 
-/* Broken: KVM counts references of, or caches, what is no memory. */
+/* Broken: KVM counts references of, or caches, pfns that are no memory. */
 static void pfns_without_ram_are_reserved(struct kunit *test)
 {
 	scan_machine(test, new_scan(test, hole_not_reserved),
@@ -606,7 +589,7 @@ static void compounds_are_reserved_as_a_whole(struct kunit *test)
 static void kvm_references_what_has_references(struct kunit *test)
 {
 	need_kvm(test);
-	/* KVM's caller keeps the page: none may be freed under it here. */
+	/* KVM's caller holds the page, so no page may be freed meanwhile. */
 	scan_machine(test, new_scan(test, wrong_reference),
 		     new_load(test, false));
 }
@@ -615,7 +598,7 @@ static void kvm_references_what_has_references(struct kunit *test)
 static void kvm_takes_for_mmio_what_is(struct kunit *test)
 {
 	need_kvm_mmio(test);
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	scan_machine(test, new_scan(test, wrong_mmio), new_load(test, false));
 #endif
 }
@@ -628,14 +611,13 @@ static void free_private(void *page)
 	__free_pages(page, PRIVATE_ORDER);
 }
 
-/* Pages of the test, and a scan of them alone. */
+/* Allocates pages, and prepares a scan of them alone. */
 static struct page *new_private(struct kunit *test, struct scan *scan, gfp_t gfp)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | gfp, PRIVATE_ORDER);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_private,
-							   page));
+	ptwalk_at_end(test, free_private, page);
 	scan->start = page_to_pfn(page);
 	scan->end = scan->start + NR_PRIVATE;
 	scan->stride = 1;
@@ -643,7 +625,7 @@ static struct page *new_private(struct kunit *test, struct scan *scan, gfp_t gfp
 	return page;
 }
 
-/* As if the first of the pages were no RAM. */
+/* Pretends that the first of the pages is no RAM. */
 static void pretend_hole(struct scan *scan)
 {
 	scan->ram->extent[0].start = PFN_PHYS(scan->start + 1);
@@ -685,16 +667,16 @@ static void reserved_tail_is_found(struct kunit *test)
 
 	expect_nothing(test, scan);
 	/* Not SetPageReserved(): that objects to a compound page. */
-	set_bit(PG_reserved, &page[5].flags);
+	set_bit(PG_reserved, ptwalk_page_flags(page + 5));
 	expect_found(test, scan, scan->start + 5, 1);
-	clear_bit(PG_reserved, &page[5].flags);
-	set_bit(PG_reserved, &page->flags);
+	clear_bit(PG_reserved, ptwalk_page_flags(page + 5));
+	set_bit(PG_reserved, ptwalk_page_flags(page));
 	expect_found(test, scan, scan->start + 1, NR_PRIVATE - 1);
-	clear_bit(PG_reserved, &page->flags);
+	clear_bit(PG_reserved, ptwalk_page_flags(page));
 	expect_nothing(test, scan);
 }
 
-/* A page that is no RAM, so it is told, is found unless it is reserved. */
+/* Expects that a page without RAM is found unless it is reserved. */
 static void expect_hole_found(struct kunit *test, struct scan *scan)
 {
 	struct page *page = new_private(test, scan, 0);
@@ -747,7 +729,7 @@ static void kvm_follows_pg_reserved(struct kunit *test)
  */
 static void kvm_follows_memory_type(struct kunit *test)
 {
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	struct scan *scan = new_scan(test, wrong_mmio);
 	struct page *page;
 	unsigned long addr;
@@ -785,7 +767,7 @@ static unsigned long look_up_page(unsigned long pfn)
 	return (unsigned long)kvm_pfn_to_refcounted_page(pfn);
 }
 
-/* With the look at the head of a compound page that KVM once had. */
+/* With the test of the head of a compound page that KVM once had. */
 static unsigned long look_up_page_and_head(unsigned long pfn)
 {
 	struct page *page, *head;
@@ -797,7 +779,9 @@ static unsigned long look_up_page_and_head(unsigned long pfn)
 	if (head != page) {
 		bool reserved = PageReserved(head);
 
-		/* The head is only worth something if it still is one. */
+		/*
+		 * The flag of the head counts only if the page is still a tail.
+		 */
 		smp_rmb();
 		if (PageTail(page))
 			return reserved ? 0 : (unsigned long)page;
@@ -805,7 +789,7 @@ static unsigned long look_up_page_and_head(unsigned long pfn)
 	return look_up_page(pfn);
 }
 
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 static unsigned long look_up_mmio(unsigned long pfn)
 {
 	return kvm_is_mmio_pfn(pfn);
@@ -873,12 +857,12 @@ static void lookup_cost(struct kunit *test)
 	show_cost(test, "kvm_pfn_to_refcounted_page", look_up_page, extent);
 	show_cost(test, "the same with a look at the head",
 		  look_up_page_and_head, extent);
-#ifdef HAVE_KVM_MMIO
+#ifdef PTWALK_KVM_MMIO
 	show_cost(test, "kvm_is_mmio_pfn", look_up_mmio, extent);
 #endif
 }
 
-static struct kunit_case ptwalk_pfn_cases[] = {
+static struct kunit_case pfn_cases[] = {
 	KUNIT_CASE_SLOW(pfns_without_ram_are_reserved),
 	KUNIT_CASE_SLOW(compounds_are_reserved_as_a_whole),
 	KUNIT_CASE_SLOW(kvm_references_what_has_references),
@@ -892,11 +876,20 @@ static struct kunit_case ptwalk_pfn_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_pfn_suite = {
-	.name = "ptwalk_pfn",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_pfn_cases,
-};
+PTWALK_BARE_SUITE(pfn);
 
-kunit_test_suite(ptwalk_pfn_suite);
+static int __init ptwalk_pfn_init(void)
+{
+	return ptwalk_check_range("duration_ms", ptwalk_duration_ms, 1, 3600000);
+}
+module_init(ptwalk_pfn_init);
+
+static void __exit ptwalk_pfn_exit(void)
+{
+}
+module_exit(ptwalk_pfn_exit);
+
+MODULE_DESCRIPTION("KUnit tests of what KVM concludes from a pfn");
+MODULE_LICENSE("GPL");
+MODULE_INFO(test, "Y");
+PTWALK_IMPORT_KUNIT_EXPORTS();

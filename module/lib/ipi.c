@@ -2,21 +2,16 @@
 /*
  * Counts the CPUs that function calls interrupt, by function.
  *
- * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The
- * ipi tracepoints do not do: a call to one CPU shows a generic callback there.
+ * The csd_queue_cpu tracepoint fires once for each CPU that is called.  The ipi
+ * tracepoints show a generic callback for a call to one CPU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/atomic.h>
-#include <linux/cpumask.h>
 #include <linux/kallsyms.h>
-#include <linux/printk.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
 #include <linux/string.h>
-#include <linux/tracepoint.h>
 
+#include "../kernel.h"
 #include "ptwalk.h"
 
 #define MAX_FUNCS	32
@@ -26,7 +21,7 @@ static const struct {
 	enum ptwalk_ipi_class class;
 } known[] = {
 	{ "tlb_remove_table_smp_sync",	PTWALK_IPI_BROADCAST },
-	{ "do_serialize",		PTWALK_IPI_SERIALIZE },
+	{ PTWALK_SERIALIZE_FUNC,	PTWALK_IPI_SERIALIZE },
 	{ "tlb_sync_walkers_ipi",	PTWALK_IPI_SERIALIZE },
 	{ "flush_tlb_func",		PTWALK_IPI_TLB },
 	{ "sched_ttwu_pending",		PTWALK_IPI_WAKEUP },
@@ -37,14 +32,13 @@ static smp_call_func_t funcs[MAX_FUNCS];
 static atomic_t *hits;
 static bool overflow;
 static struct task_struct *counted_task;
-static struct tracepoint *csd_tracepoint;
 
 static atomic_t *hit(int func, int cpu)
 {
 	return &hits[func * nr_cpu_ids + cpu];
 }
 
-/* The last row takes what does not fit, see row_class(). */
+/* Functions that do not fit share the last row, see row_class(). */
 static int func_row(smp_call_func_t func)
 {
 	smp_call_func_t old;
@@ -95,7 +89,9 @@ enum ptwalk_ipi_class ptwalk_ipi_classify(smp_call_func_t func)
 	return PTWALK_IPI_OTHER;
 }
 
-/* What did not fit may be anything: of the class that no case puts up with. */
+/*
+ * Functions that did not fit may be anything: of the class that no case allows.
+ */
 static enum ptwalk_ipi_class row_class(int row)
 {
 	return row == MAX_FUNCS - 1 ? PTWALK_IPI_BROADCAST :
@@ -177,6 +173,10 @@ void ptwalk_measure(struct kunit *test, const char *op, unsigned int ops)
 		   bcast + serialize + tlb + other, bcast, serialize);
 }
 
+static struct ptwalk_probe probe = {
+	.name = "csd_queue_cpu", .fn = csd_queue_cpu,
+};
+
 /**
  * ptwalk_ipi_init() - attach to the tracepoint
  *
@@ -186,13 +186,10 @@ int ptwalk_ipi_init(void)
 {
 	int ret;
 
-	csd_tracepoint = ptwalk_tracepoint("csd_queue_cpu");
-	if (!csd_tracepoint)
-		return -ENOENT;
 	hits = kcalloc(MAX_FUNCS * nr_cpu_ids, sizeof(*hits), GFP_KERNEL);
 	if (!hits)
 		return -ENOMEM;
-	ret = tracepoint_probe_register(csd_tracepoint, csd_queue_cpu, NULL);
+	ret = ptwalk_attach(&probe, 1);
 	if (ret)
 		kfree(hits);
 	return ret;
@@ -203,7 +200,6 @@ int ptwalk_ipi_init(void)
  */
 void ptwalk_ipi_exit(void)
 {
-	tracepoint_probe_unregister(csd_tracepoint, csd_queue_cpu, NULL);
-	tracepoint_synchronize_unregister();
+	ptwalk_detach(&probe, 1);
 	kfree(hits);
 }

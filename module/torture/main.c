@@ -32,11 +32,11 @@
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/time64.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
-#include "torture_module.h"
+#include "../lib/common.h"
+#include "internal.h"
 
 static int nwalkers = -1;
 module_param(nwalkers, int, 0444);
@@ -97,29 +97,6 @@ static u32 modifier_mask, named_mask;
 
 /* ------------------------------------------------------------- tracepoints */
 
-static void compare_name(struct tracepoint *tp, void *count)
-{
-	struct count *c = count;
-
-	if (!strcmp(tp->name, c->name))
-		c->tp = tp;
-}
-
-static void count_start(struct count *c, const char *name)
-{
-	c->name = name;
-	init_completion(&c->passed);
-	for_each_kernel_tracepoint(compare_name, c);
-	if (c->tp && tracepoint_probe_register(c->tp, complete, &c->passed))
-		c->tp = NULL;
-}
-
-static void count_stop(struct count *c)
-{
-	if (c->tp)
-		tracepoint_probe_unregister(c->tp, complete, &c->passed);
-}
-
 static void nothing(void *unused)
 {
 }
@@ -137,15 +114,18 @@ static void settle_now(void)
 }
 
 /*
- * A collapse has flushed, and copies next; a page that migrates likewise.  The
- * arguments of these tracepoints are not looked at.
+ * A collapse, or a migration, has flushed the TLB and copies next.  The
+ * arguments of these tracepoints, which depend on the kernel's version, are
+ * ignored.
  */
 static void flushed(void *unused)
 {
 	settle_now();
 }
 
-/* The collapse has its huge page, and will clear the PMD next: all go on. */
+/*
+ * The collapse has its huge page, and clears the PMD next: all threads go on.
+ */
 static void mm_page_alloc(void *data, struct page *page, unsigned int order,
 			  gfp_t gfp_flags, int migratetype)
 {
@@ -161,47 +141,31 @@ static void mm_page_alloc(void *data, struct page *page, unsigned int order,
 	wake_up_all(&t->go_on);
 }
 
-static struct {
-	struct count at;
-	const char *name;
-	void *fn;
-} probes[] = {
-	{ .name = "mm_page_alloc", .fn = mm_page_alloc },
-	{ .name = "mm_collapse_huge_page_isolate", .fn = flushed },
-	{ .name = "set_migration_pte", .fn = flushed },
-	{ .name = "set_migration_pmd", .fn = flushed },
+enum {
+	PROBE_ALLOC,
+	PROBE_HASH_FAULT,
+	PROBE_DETACHED,
+	PROBE_FLUSHED,
+	NR_PROBES = PROBE_FLUSHED + 3
 };
 
-static void probes_stop(struct torture *t)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (probes[i].at.tp)
-			tracepoint_probe_unregister(probes[i].at.tp,
-						    probes[i].fn, t);
-	count_stop(&t->faults);
-	count_stop(&t->detached);
-	tracepoint_synchronize_unregister();
-}
+static struct ptwalk_probe probes[NR_PROBES] = {
+	[PROBE_ALLOC] = { .name = "mm_page_alloc", .fn = mm_page_alloc },
+	[PROBE_HASH_FAULT] = { .name = "hash_fault", .fn = complete },
+	[PROBE_DETACHED] = { .name = "hash_fault_detached", .fn = complete },
+	[PROBE_FLUSHED] = { .name = "mm_collapse_huge_page_isolate", .fn = flushed },
+	[PROBE_FLUSHED + 1] = { .name = "set_migration_pte", .fn = flushed },
+	[PROBE_FLUSHED + 2] = { .name = "set_migration_pmd", .fn = flushed },
+};
 
 static void probes_start(struct torture *t)
 {
-	struct count *c;
-	int i;
-
-	count_start(&t->faults, "hash_fault");
-	count_start(&t->detached, "hash_fault_detached");
-	for (i = 0; i < ARRAY_SIZE(probes); i++) {
-		c = &probes[i].at;
-		c->name = probes[i].name;
-		c->tp = NULL;
-		if (probes[i].fn == flushed && !settle)
-			continue;
-		for_each_kernel_tracepoint(compare_name, c);
-		if (c->tp && tracepoint_probe_register(c->tp, probes[i].fn, t))
-			c->tp = NULL;
-	}
+	init_completion(&t->faults);
+	init_completion(&t->detached);
+	probes[PROBE_ALLOC].data = t;
+	probes[PROBE_HASH_FAULT].data = &t->faults;
+	probes[PROBE_DETACHED].data = &t->detached;
+	ptwalk_attach(probes, settle ? NR_PROBES : PROBE_FLUSHED);
 }
 
 /* -------------------------------------------------------------- statistics */
@@ -238,12 +202,10 @@ static void print_stats(struct torture *t)
 	seq_buf_init(&buf, text, sizeof(text));
 	for (i = 0; i < NR_WALKS; i++)
 		seq_buf_printf(&buf, " %s: %lu", torture_walk_names[i], walked(t, i));
-	if (t->faults.tp)
-		seq_buf_printf(&buf, " hash-faults: %u",
-			       READ_ONCE(t->faults.passed.done));
-	if (t->detached.tp)
-		seq_buf_printf(&buf, " re-checked: %u",
-			       READ_ONCE(t->detached.passed.done));
+	if (probes[PROBE_HASH_FAULT].tp)
+		seq_buf_printf(&buf, " hash-faults: %u", READ_ONCE(t->faults.done));
+	if (probes[PROBE_DETACHED].tp)
+		seq_buf_printf(&buf, " re-checked: %u", READ_ONCE(t->detached.done));
 	pr_info("%u s walks:%s\n", s, seq_buf_str(&buf));
 
 	seq_buf_init(&buf, text, sizeof(text));
@@ -261,7 +223,7 @@ static void print_stats(struct torture *t)
 	pr_info("%u s failures:%s\n", s, sum ? seq_buf_str(&buf) : " none");
 }
 
-/* What is asked for and there must have happened, or nothing was tested. */
+/* A modifier that was asked for must have run, or nothing was tested. */
 static bool was_idle(struct torture *t)
 {
 	u32 enabled = READ_ONCE(t->ctl->enabled);
@@ -334,8 +296,8 @@ static void shuffle(struct torture *t)
 }
 
 /*
- * All modifiers at once get in each other's way, at the lock of the address
- * space above all: half of the time, some have it for themselves.
+ * Modifiers wait for each other, above all for mmap_lock.  Half of the time,
+ * only some of them run.
  */
 static void focus(struct torture *t)
 {
@@ -438,7 +400,7 @@ static void stop(struct torture *t)
 	stop_kthread(&t->keeper);
 	for (i = 0; i < t->nr_walkers; i++)
 		stop_kthread(&t->walkers[i].task);
-	probes_stop(t);
+	ptwalk_detach(probes, NR_PROBES);
 }
 
 static bool good_region(const struct torture_region *r)
@@ -498,7 +460,10 @@ static int end(struct torture *t, bool done)
 		return -EINVAL;
 	t->ended = true;
 	stop(t);
-	/* It maps a page of ours, so we would live as long as it does. */
+	/*
+	 * The workload maps a page of ours, which would keep this module
+	 * loaded.
+	 */
 	mmput(t->mm);
 	t->mm = NULL;
 	print_stats(t);
@@ -556,7 +521,7 @@ static int torture_open(struct inode *inode, struct file *file)
 	return ret;
 }
 
-/* Children of the workload have it open, too. */
+/* Children of the workload have the device open, too. */
 static int torture_flush(struct file *file, fl_owner_t id)
 {
 	mutex_lock(&torture_lock);
@@ -687,15 +652,6 @@ static int __init parse_modifiers(void)
 	return ret;
 }
 
-/* Interrupts are off that long. */
-static int __init check_us(const char *name, unsigned int us)
-{
-	if (us <= USEC_PER_SEC)
-		return 0;
-	pr_err("%s=%u is out of range: 0 to %lu\n", name, us, USEC_PER_SEC);
-	return -EINVAL;
-}
-
 static int __init check_walkers(void)
 {
 	if (nwalkers == -1 || (nwalkers >= 1 && nwalkers <= TORTURE_MAX_WALKERS))
@@ -707,8 +663,10 @@ static int __init check_walkers(void)
 
 static int __init torture_init(void)
 {
-	return check_us("hold_us", torture_hold_us) ?:
-	       check_us("stay_us", torture_stay_us) ?: check_walkers() ?:
+	/* Interrupts are off that long. */
+	return ptwalk_check_range("hold_us", torture_hold_us, 0, USEC_PER_SEC) ?:
+	       ptwalk_check_range("stay_us", torture_stay_us, 0, USEC_PER_SEC) ?:
+	       check_walkers() ?:
 	       parse_modifiers() ?: misc_register(&torture_device);
 }
 module_init(torture_init);

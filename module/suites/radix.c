@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Radix MMU of powerpc: how many TLB invalidations it takes to unmap huge
- * pages.  Each is a broadcast on the interconnect that all CPUs take part in,
- * or where the hypervisor does not allow it to the guest, a hypercall.
+ * Radix MMU of powerpc: the number of TLB invalidations that unmapping huge
+ * pages takes.  Each is a broadcast to all CPUs on the interconnect, or a
+ * hypercall where the hypervisor does not let the guest broadcast.
  */
-#include <linux/atomic.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
-#include <linux/uaccess.h>
-
-#include "ptwalk.h"
-
-#ifdef CONFIG_PPC_RADIX_MMU
 #include <asm/hvcall.h>
 
+#include "../lib/ptwalk.h"
+
 /*
- * What unmapping may take, however much it is: the whole PID, or each of a few
+ * The limit for unmapping any amount of memory: the whole PID, or each of a few
  * pages (tlb_munmap_huge_flush_ceiling), freed tables, workarounds of POWER9.
  */
 #define ROUNDS_MAX	16
 
 /**
  * struct rounds - TLB invalidations of one task
- * @task: whose
+ * @task: the task
  * @global: tlbie instructions, or H_RPT_INVALIDATE hypercalls
  * @local: tlbiel instructions
  */
@@ -102,19 +94,18 @@ static unsigned long map_huge(struct kunit *test, int nr)
 	return len;
 }
 
-/* As many tables, with a page in each. */
+/* Maps @nr tables, with a page in each. */
 static unsigned long map_tables(struct kunit *test, int nr)
 {
 	unsigned long len = nr * PMD_SIZE, addr;
 
-	ptwalk_map(test, PTWALK_BASE, len);
-	ptwalk_no_huge(test, PTWALK_BASE, len);
+	ptwalk_map_small(test, PTWALK_BASE, len);
 	for (addr = PTWALK_BASE; addr < PTWALK_BASE + len; addr += PMD_SIZE)
 		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
 	return len;
 }
 
-/* Memory next to it, by which the other CPUs use the mm. */
+/* The other CPUs use the mm through memory next to it. */
 static void spread(struct kunit *test, struct mm_struct *mm)
 {
 	unsigned long addr = PTWALK_BASE - HPAGE_PMD_SIZE;
@@ -124,12 +115,12 @@ static void spread(struct kunit *test, struct mm_struct *mm)
 }
 
 /*
- * Every thousand flushes or so radix takes lazy CPUs out of mm_cpumask, and may
- * then find the mm to be used on this CPU only.
+ * Every thousand flushes or so, radix removes lazy CPUs from mm_cpumask(),
+ * which may leave this CPU only.
  */
 #define TRIES	4
 
-/* Do @fn to memory that all CPUs use, @nr of what @map maps; count what it takes. */
+/* Calls @fn for memory that all CPUs use, and counts TLB invalidations. */
 static void measure(struct kunit *test, const char *op, int nr,
 		    unsigned long (*map)(struct kunit *test, int nr),
 		    int (*fn)(unsigned long addr, size_t len))
@@ -195,8 +186,8 @@ static int zap(unsigned long addr, size_t len)
 }
 
 /*
- * Broken: one address is translated by a huge page and a small one at a time,
- * which hardware may answer with a machine check.
+ * Broken: a huge page and a small one translate the same address at a time,
+ * which may cause a machine check.
  */
 static void dontneed_flushes_each_huge_page(struct kunit *test)
 {
@@ -205,8 +196,8 @@ static void dontneed_flushes_each_huge_page(struct kunit *test)
 }
 
 /*
- * Broken: giving tables back takes more than flushing each of them once, page by
- * page up to tlb_single_page_flush_ceiling.
+ * Broken: freeing emptied tables takes more than one flush for each of them,
+ * which is page by page up to tlb_single_page_flush_ceiling.
  */
 static void dontneed_flushes_each_table_once(struct kunit *test)
 {
@@ -225,12 +216,14 @@ static void exit_flushes_once(struct kunit *test)
 	kunit_info(test, "measure: exit_thp cpus=%u ops=64 sync=0 tlbie=%d tlbiel=%d\n",
 		   num_online_cpus(), rounds_global(), atomic_read(&rounds.local));
 	KUNIT_EXPECT_LE(test, rounds_global(), ROUNDS_MAX);
-	/* All of a PID on one CPU takes one for each set of its TLB. */
+	/*
+	 * Flushing a PID on one CPU takes one tlbiel for each set of the TLB.
+	 */
 	KUNIT_EXPECT_LE(test, atomic_read(&rounds.local),
 			ROUNDS_MAX + POWER9_TLB_SETS_RADIX);
 }
 
-static struct kunit_case ptwalk_radix_cases[] = {
+static struct kunit_case radix_cases[] = {
 	KUNIT_CASE_PARAM(munmap_flushes_once, size_gen_params),
 	KUNIT_CASE(map_fixed_flushes_once),
 	KUNIT_CASE(dontneed_flushes_each_huge_page),
@@ -239,26 +232,4 @@ static struct kunit_case ptwalk_radix_cases[] = {
 	{}
 };
 
-#else /* !CONFIG_PPC_RADIX_MMU */
-
-/* Broken: never; nothing in this kernel invalidates as radix does. */
-static void tlb_invalidations(struct kunit *test)
-{
-	kunit_skip(test, "needs the radix MMU of powerpc");
-}
-
-static struct kunit_case ptwalk_radix_cases[] = {
-	KUNIT_CASE(tlb_invalidations),
-	{}
-};
-
-#endif
-
-static struct kunit_suite ptwalk_radix_suite = {
-	.name = "ptwalk_radix",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_radix_cases,
-};
-
-kunit_test_suite(ptwalk_radix_suite);
+PTWALK_SUITE(radix);

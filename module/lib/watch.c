@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tells when watched pages go back to the page allocator, and lets a case act
- * inside a collapse: both from tracepoints of the page allocator.
+ * Watches for pages that are freed, and lets a case act inside a collapse, both
+ * by tracepoints of the page allocator.
  */
-#include <linux/atomic.h>
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/delay.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
 #include <linux/rcupdate.h>
-#include <linux/sched.h>
-#include <linux/tracepoint.h>
 #include <linux/xarray.h>
 
 #include "ptwalk.h"
 
 #define MAX_WATCHED	1024
 
-/* From page frame number to index in @freed. */
+/* Maps a page frame number to an index in @freed. */
 static DEFINE_XARRAY(watched);
 static atomic_t freed[MAX_WATCHED];
 static unsigned int nr_watched;
@@ -24,8 +21,6 @@ static atomic_t nr_freed;
 
 static struct task_struct *trap_task;
 static struct page *trap_victim;
-
-static struct tracepoint *free_tracepoint, *alloc_tracepoint;
 
 /* Any context.  A page that is freed, used again and freed counts once. */
 static void mm_page_free(void *data, struct page *page, unsigned int order)
@@ -40,8 +35,8 @@ static void mm_page_free(void *data, struct page *page, unsigned int order)
 }
 
 /*
- * Allocating the huge page comes after the scan of the small pages, which
- * refuses referenced ones, and before the table is detached.
+ * A collapse allocates the huge page after it has scanned the small pages,
+ * which must not have references, and before it detaches the table.
  */
 static void mm_page_alloc(void *data, struct page *page, unsigned int order,
 			  gfp_t gfp_flags, int migratetype)
@@ -95,8 +90,9 @@ unsigned int ptwalk_watch_freed(void)
  * @nr: how many
  * @ms: how long to wait at most
  *
- * Runs all RCU callbacks that are pending.  May sleep.
+ * Runs all RCU callbacks that are pending.
  *
+ * Context: may sleep.
  * Return: whether @nr of them were freed.
  */
 bool ptwalk_watch_wait(unsigned int nr, unsigned int ms)
@@ -138,26 +134,22 @@ bool ptwalk_trap_clear(void)
 	return !xchg(&trap_victim, NULL) && armed;
 }
 
+static struct ptwalk_probe probes[] = {
+	{ .name = "mm_page_free", .fn = mm_page_free },
+	{ .name = "mm_page_alloc", .fn = mm_page_alloc },
+};
+
 /**
  * ptwalk_watch_init() - attach to the tracepoints
  *
- * Return: 0 or -ENOENT if the kernel lacks one.
+ * Return: 0, or -ENOENT if the kernel lacks one of them.
  */
 int ptwalk_watch_init(void)
 {
-	int ret;
+	int ret = ptwalk_attach(probes, ARRAY_SIZE(probes));
 
-	free_tracepoint = ptwalk_tracepoint("mm_page_free");
-	alloc_tracepoint = ptwalk_tracepoint("mm_page_alloc");
-	if (!free_tracepoint || !alloc_tracepoint)
-		return -ENOENT;
-	ret = tracepoint_probe_register(free_tracepoint, mm_page_free, NULL);
 	if (ret)
-		return ret;
-	ret = tracepoint_probe_register(alloc_tracepoint, mm_page_alloc, NULL);
-	if (ret)
-		tracepoint_probe_unregister(free_tracepoint, mm_page_free,
-					    NULL);
+		ptwalk_detach(probes, ARRAY_SIZE(probes));
 	return ret;
 }
 
@@ -166,8 +158,6 @@ int ptwalk_watch_init(void)
  */
 void ptwalk_watch_exit(void)
 {
-	tracepoint_probe_unregister(alloc_tracepoint, mm_page_alloc, NULL);
-	tracepoint_probe_unregister(free_tracepoint, mm_page_free, NULL);
-	tracepoint_synchronize_unregister();
+	ptwalk_detach(probes, ARRAY_SIZE(probes));
 	xa_destroy(&watched);
 }

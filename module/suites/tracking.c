@@ -1,44 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lockless walks that are tracked: each CPU publishes what it walks, and who
- * waits for walkers reads that.  And what a walk costs, tracked or not.
+ * Lockless walks that are tracked: each CPU publishes the mm that it walks, and
+ * the waiter reads that.  Also the cost of a walk, tracked or not.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
-#include <linux/delay.h>
-#include <linux/jiffies.h>
-#include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/timex.h>
 
-#include "ptwalk.h"
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define MAX_PAGES	512
 
-/* One page of each size of walk that is measured, and then some. */
+/* As many pages as the longest walk that is measured needs. */
 static void fill_pages(struct kunit *test)
 {
 	unsigned long len = MAX_PAGES * PAGE_SIZE;
 
-	ptwalk_map(test, PTWALK_BASE, len);
-	ptwalk_no_huge(test, PTWALK_BASE, len);
+	ptwalk_map_small(test, PTWALK_BASE, len);
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
 }
 
 static struct page **page_array(struct kunit *test)
 {
-	struct page **pages = kunit_kcalloc(test, MAX_PAGES, sizeof(*pages),
-					    GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, pages);
-	return pages;
+	return ptwalk_zalloc(test, MAX_PAGES * sizeof(struct page *));
 }
 
 static void put_pages(struct page **pages, int nr)
@@ -53,7 +39,7 @@ static int gup(int nr, struct page **pages)
 }
 
 /*
- * The least of many, so that what an interrupt adds does not count.  Exact to
+ * The least of many measurements, which no interrupt has prolonged.  Exact to
  * the instruction with "-icount shift=0,sleep=off" of QEMU.
  */
 static void measure_gup(struct kunit *test, struct page **pages, int nr,
@@ -92,7 +78,7 @@ static void gup_fast_cost(struct kunit *test)
 	measure_gup(test, pages, MAX_PAGES, 32);
 }
 
-/* Broken: who calls GUP-fast finds interrupts on or off that were not so. */
+/* Broken: GUP-fast returns with interrupts enabled or disabled by mistake. */
 static void walk_restores_interrupts(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -118,11 +104,6 @@ static void walk_restores_interrupts(struct kunit *test)
 #ifdef CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING
 
 #define NR_WALKERS	4
-/* Longer than an operation takes that does not wait, by far. */
-#define SHORT_MS	300
-/* The most that SHORT_MS becomes where the case comes too late. */
-#define MAX_SHORT_MS	(8 * SHORT_MS)
-#define LONG_MS		ptwalk_hold_ms
 #define SYNC_MS		300
 #define MAX_SYNC_NS	(10ULL * NSEC_PER_SEC)
 
@@ -148,171 +129,72 @@ static int walks_on(int cpu)
 
 static struct mm_struct *enter(struct kunit *test)
 {
-	struct mm_struct *mm;
-
 	if (num_online_cpus() <= NR_WALKERS)
 		kunit_skip(test, "needs %d CPUs", NR_WALKERS + 1);
-	mm = ptwalk_mm_enter(test);
-	ptwalk_mm_share(test, mm);
-	return mm;
+	return ptwalk_mm_enter(test);
 }
 
 /* ------------------------------------------------------------- held walks */
 
-/**
- * struct walker - one kthread that is held in a walk
- * @mm: what it walks, with that mm loaded
- * @inner: what it walks within that walk, as an NMI would, or NULL
- * @cpu: where
- * @ms: how long it stays in each phase, unless it is told to go on
- * @phase: 1 in the walk, 2 in the one within, 3 back in the first, 4 out
- * @go: told to go on to this phase
- * @inside: in phase 1
- * @left: in phase 4
- */
-struct walker {
-	struct mm_struct *mm;
-	struct mm_struct *inner;
-	int cpu;
-	unsigned int ms;
-	int phase;
-	int go;
-	struct completion inside;
-	struct completion left;
-};
-
-/* The wait that belongs to phase @w->phase, with interrupts off. */
-static void stay(struct walker *w)
+static struct ptwalk_hold *hold_ms(struct kunit *test, struct mm_struct *mm,
+				   struct mm_struct *inner, int cpu, unsigned int ms)
 {
-	u64 end = ktime_get_mono_fast_ns() + w->ms * NSEC_PER_MSEC;
+	const struct ptwalk_hold how = {
+		.mm = mm, .inner = inner, .mode = PTWALK_HOLD_OWN, .cpu = cpu, .ms = ms,
+	};
 
-	while (READ_ONCE(w->go) <= w->phase && ktime_get_mono_fast_ns() < end)
-		cpu_relax();
+	return ptwalk_hold_start(test, &how);
 }
 
-static void enter_phase(struct walker *w, int phase)
+/* A walker that stays until it is released. */
+static struct ptwalk_hold *hold(struct kunit *test, struct mm_struct *mm,
+				struct mm_struct *inner, int cpu)
 {
-	WRITE_ONCE(w->phase, phase);
-	stay(w);
-}
-
-static void walk_within(struct walker *w)
-{
-	unsigned long flags;
-
-	lockless_walk_begin(w->inner, &flags);
-	enter_phase(w, 2);
-	lockless_walk_end(w->inner, flags);
-	enter_phase(w, 3);
-}
-
-static int walker_fn(void *arg)
-{
-	struct walker *w = arg;
-	unsigned long flags;
-
-	kthread_use_mm(w->mm);
-	lockless_walk_begin(w->mm, &flags);
-	complete(&w->inside);
-	enter_phase(w, 1);
-	if (w->inner)
-		walk_within(w);
-	WRITE_ONCE(w->phase, 4);
-	lockless_walk_end(w->mm, flags);
-	complete(&w->left);
-	ptwalk_wait_for_stop();
-	kthread_unuse_mm(w->mm);
-	return 0;
-}
-
-static struct walker *hold(struct kunit *test, struct mm_struct *mm,
-			   struct mm_struct *inner, int cpu, unsigned int ms)
-{
-	struct walker *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, w);
-	w->mm = mm;
-	w->inner = inner;
-	w->cpu = cpu;
-	w->ms = ms;
-	init_completion(&w->inside);
-	init_completion(&w->left);
-	ptwalk_kthread(test, walker_fn, w, cpu);
-	wait_for_completion(&w->inside);
-	return w;
-}
-
-/* Returns whether it was still inside. */
-static bool release(struct walker *w)
-{
-	bool inside = READ_ONCE(w->phase) < 4;
-
-	WRITE_ONCE(w->go, 4);
-	wait_for_completion(&w->left);
-	return inside;
-}
-
-static void go_to_phase(struct walker *w, int phase)
-{
-	WRITE_ONCE(w->go, phase);
-	while (READ_ONCE(w->phase) < phase)
-		cpu_relax();
-}
-
-/* Twice as long for walkers, if a busy host lets the case come too late. */
-static unsigned int longer(struct kunit *test, unsigned int ms)
-{
-	KUNIT_ASSERT_LT_MSG(test, ms, MAX_SHORT_MS,
-			    "walkers leave before the case goes on: a busy host?");
-	return 2 * ms;
+	return hold_ms(test, mm, inner, cpu, ptwalk_hold_ms);
 }
 
 /* A walker that is in @phase, and leaves it by itself soon, but not yet. */
-static struct walker *hold_in_phase(struct kunit *test, struct mm_struct *mm,
-				    struct mm_struct *inner, int phase)
+static struct ptwalk_hold *hold_in_phase(struct kunit *test, struct mm_struct *mm,
+					 struct mm_struct *inner,
+					 enum ptwalk_phase phase)
 {
-	unsigned int ms = SHORT_MS;
-	struct walker *w;
+	const struct ptwalk_hold how = {
+		.mm = mm, .inner = inner, .mode = PTWALK_HOLD_OWN,
+		.cpu = ptwalk_other_cpu(), .ms = PTWALK_SHORT_MS,
+	};
 
-	for (;;) {
-		w = hold(test, mm, inner, ptwalk_other_cpu(), ms);
-		go_to_phase(w, phase);
-		if (READ_ONCE(w->phase) == phase)
-			return w;
-		release(w);
-		ms = longer(test, ms);
-	}
+	return ptwalk_hold_in_phase(test, how, phase);
 }
 
-static bool all_are_inside(struct walker *w[])
+static bool all_are_inside(struct ptwalk_hold *w[])
 {
 	int i;
 
 	for (i = 0; i < NR_WALKERS; i++)
-		if (READ_ONCE(w[i]->phase) == 4)
+		if (READ_ONCE(w[i]->phase) == PTWALK_LEFT)
 			return false;
 	return true;
 }
 
-/* As many as there can be, of which every other one stays twice as long. */
-static void hold_all(struct kunit *test, struct mm_struct *mm, struct walker *w[])
+/* NR_WALKERS walkers; every other one stays twice as long. */
+static void hold_all(struct kunit *test, struct mm_struct *mm, struct ptwalk_hold *w[])
 {
-	unsigned int ms = SHORT_MS;
-	int i;
+	unsigned int ms = PTWALK_SHORT_MS;
+	int i, tries = 0;
 
 	for (;;) {
 		for (i = 0; i < NR_WALKERS; i++)
-			w[i] = hold(test, mm, NULL, ptwalk_nth_cpu(i + 1),
-				    ms * (i % 2 ? 1 : 2));
+			w[i] = hold_ms(test, mm, NULL, ptwalk_nth_cpu(i + 1),
+				       ms * (i % 2 ? 1 : 2));
 		if (all_are_inside(w))
 			return;
 		for (i = 0; i < NR_WALKERS; i++)
-			release(w[i]);
-		ms = longer(test, ms);
+			ptwalk_hold_release(w[i]);
+		ms = ptwalk_hold_longer(test, ms, ++tries);
 	}
 }
 
-/* Broken: a walk is never waited for, or stays for ever and is. */
+/* Broken: the waiter overlooks a walk, or waits for a walk that has ended. */
 static void walk_is_published_until_its_end(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -340,13 +222,11 @@ static void walk_is_published_until_its_end(struct kunit *test)
 static void gup_fast_is_a_walk_that_ends(struct kunit *test)
 {
 	static const int sizes[] = { 1, 8, MAX_PAGES, MAX_PAGES + 1 };
-	struct page **pages = kunit_kcalloc(test, MAX_PAGES + 1,
-					    sizeof(*pages), GFP_KERNEL);
+	struct page **pages = ptwalk_zalloc(test, (MAX_PAGES + 1) * sizeof(*pages));
 	struct mm_struct *mm = enter(test);
 	int cpu = ptwalk_nth_cpu(0), i, got;
 	unsigned long seq;
 
-	KUNIT_ASSERT_NOT_NULL(test, pages);
 	fill_pages(test);
 	/* The last size asks for a page that is not mapped. */
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -366,16 +246,16 @@ static void count_is_number_of_walkers(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
 	struct mm_struct *other = ptwalk_mm_new(test);
-	struct walker *w[NR_WALKERS];
+	struct ptwalk_hold *w[NR_WALKERS];
 	int i;
 
 	for (i = 0; i < NR_WALKERS; i++) {
-		w[i] = hold(test, i ? mm : other, NULL, ptwalk_nth_cpu(i + 1), LONG_MS);
+		w[i] = hold(test, i ? mm : other, NULL, ptwalk_nth_cpu(i + 1));
 		KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), i);
 		KUNIT_EXPECT_EQ(test, lockless_walk_count(other), 1);
 	}
 	for (i = 0; i < NR_WALKERS; i++) {
-		KUNIT_EXPECT_TRUE(test, release(w[i]));
+		KUNIT_EXPECT_TRUE(test, ptwalk_hold_release(w[i]));
 		KUNIT_EXPECT_EQ(test, lockless_walk_count(mm),
 				NR_WALKERS - 1 - i);
 		KUNIT_EXPECT_EQ(test, lockless_walk_count(other), 0);
@@ -389,25 +269,25 @@ static void sync_spares_other_mm(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
 	struct mm_struct *other = ptwalk_mm_new(test);
-	struct walker *w;
+	struct ptwalk_hold *w;
 
 	KUNIT_EXPECT_EQ(test, lockless_walk_sync(mm), 0);
-	w = hold(test, other, NULL, ptwalk_other_cpu(), LONG_MS);
+	w = hold(test, other, NULL, ptwalk_other_cpu());
 	/* As if a thread of ours had just been there. */
 	cpumask_set_cpu(w->cpu, mm_cpumask(mm));
 	KUNIT_EXPECT_EQ(test, lockless_walk_sync(mm), 0);
 	cpumask_clear_cpu(w->cpu, mm_cpumask(mm));
-	KUNIT_EXPECT_TRUE_MSG(test, release(w), "waited for another mm");
+	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_hold_release(w), "waited for another mm");
 }
 
 /* Broken: a table is reused under GUP-fast. */
 static void sync_waits_for_walker(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
-	struct walker *w = hold_in_phase(test, mm, NULL, 1);
+	struct ptwalk_hold *w = hold_in_phase(test, mm, NULL, PTWALK_IN_WALK);
 	unsigned int waited = lockless_walk_sync(mm);
 
-	KUNIT_EXPECT_FALSE_MSG(test, release(w), "a walker was still inside");
+	KUNIT_EXPECT_FALSE_MSG(test, ptwalk_hold_release(w), "a walker was still inside");
 	KUNIT_EXPECT_EQ(test, waited, 1);
 	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 0);
 }
@@ -416,7 +296,7 @@ static void sync_waits_for_walker(struct kunit *test)
 static void sync_waits_for_all_walkers(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
-	struct walker *w[NR_WALKERS];
+	struct ptwalk_hold *w[NR_WALKERS];
 	unsigned int waited;
 	int i;
 
@@ -424,17 +304,17 @@ static void sync_waits_for_all_walkers(struct kunit *test)
 	hold_all(test, mm, w);
 	waited = lockless_walk_sync(mm);
 	for (i = 0; i < NR_WALKERS; i++)
-		KUNIT_EXPECT_FALSE_MSG(test, release(w[i]),
+		KUNIT_EXPECT_FALSE_MSG(test, ptwalk_hold_release(w[i]),
 				       "walker %d was still inside", i);
 	KUNIT_EXPECT_GE(test, waited, 1);
 	KUNIT_EXPECT_LE(test, waited, NR_WALKERS);
 }
 
-/* Broken: waiting for walkers interrupts them, which it is to spare. */
+/* Broken: waiting for walkers interrupts them. */
 static void sync_interrupts_nobody(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
-	struct walker *w[NR_WALKERS];
+	struct ptwalk_hold *w[NR_WALKERS];
 	int class, calls = 0;
 	unsigned int waited;
 
@@ -451,115 +331,35 @@ static void sync_interrupts_nobody(struct kunit *test)
 
 /* --------------------------------------- walks that follow each other closely */
 
-/**
- * struct stepper - one kthread that walks twice, without a pause between
- * @mm: what it walks
- * @ms: how long it stays in the first walk
- * @release: leave the second walk
- * @over: number of walks that are over
- * @inside: in the first walk
- * @left: out of the second one
- */
-struct stepper {
-	struct mm_struct *mm;
-	unsigned int ms;
-	bool release;
-	int over;
-	struct completion inside;
-	struct completion left;
-};
-
-static void spin_until(bool *flag, unsigned int ms)
-{
-	u64 end = ktime_get_mono_fast_ns() + ms * NSEC_PER_MSEC;
-
-	while (!READ_ONCE(*flag) && ktime_get_mono_fast_ns() < end)
-		cpu_relax();
-}
-
-static int stepper_fn(void *arg)
-{
-	struct stepper *s = arg;
-	unsigned long outer, flags;
-	bool never = false;
-
-	kthread_use_mm(s->mm);
-	local_irq_save(outer);
-	lockless_walk_begin(s->mm, &flags);
-	complete(&s->inside);
-	spin_until(&never, s->ms);
-	WRITE_ONCE(s->over, 1);
-	lockless_walk_end(s->mm, flags);
-	lockless_walk_begin(s->mm, &flags);
-	spin_until(&s->release, LONG_MS);
-	WRITE_ONCE(s->over, 2);
-	lockless_walk_end(s->mm, flags);
-	local_irq_restore(outer);
-	complete(&s->left);
-	ptwalk_wait_for_stop();
-	kthread_unuse_mm(s->mm);
-	return 0;
-}
-
-static int release_stepper(struct stepper *s)
-{
-	int over = READ_ONCE(s->over);
-
-	WRITE_ONCE(s->release, true);
-	wait_for_completion(&s->left);
-	return over;
-}
-
-/* One that is in its first walk. */
-static struct stepper *start_stepper(struct kunit *test, struct mm_struct *mm)
-{
-	unsigned int ms = SHORT_MS;
-	struct stepper *s;
-
-	for (;;) {
-		s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, s);
-		s->mm = mm;
-		s->ms = ms;
-		init_completion(&s->inside);
-		init_completion(&s->left);
-		ptwalk_kthread(test, stepper_fn, s, ptwalk_other_cpu());
-		wait_for_completion(&s->inside);
-		if (!READ_ONCE(s->over))
-			return s;
-		release_stepper(s);
-		ms = longer(test, ms);
-	}
-}
-
 /* Broken: unsharing a table stalls for as long as a CPU does GUP-fast. */
 static void sync_does_not_wait_for_later_walk(struct kunit *test)
 {
-	struct stepper *s = start_stepper(test, enter(test));
-	int over;
+	const struct ptwalk_hold how = {
+		.mm = enter(test), .twice = true, .mode = PTWALK_HOLD_OWN,
+		.cpu = ptwalk_other_cpu(), .ms = PTWALK_SHORT_MS,
+	};
+	struct ptwalk_hold *w = ptwalk_hold_in_phase(test, how, PTWALK_IN_WALK);
+	int phase;
 
-	lockless_walk_sync(s->mm);
-	over = release_stepper(s);
-	KUNIT_EXPECT_GE_MSG(test, over, 1, "the first walk was not over");
-	KUNIT_EXPECT_LE_MSG(test, over, 1, "waited for the second walk, too");
+	lockless_walk_sync(w->mm);
+	phase = READ_ONCE(w->phase);
+	ptwalk_hold_release(w);
+	KUNIT_EXPECT_NE_MSG(test, phase, PTWALK_IN_WALK, "the first walk was not over");
+	KUNIT_EXPECT_NE_MSG(test, phase, PTWALK_LEFT, "waited for the second walk, too");
 }
 
 /**
  * struct storm - kthreads that walk without pause
- * @mm: what they walk
- * @gup: by GUP-fast, otherwise only begin and end
- * @walks: how often, each
+ * @mm: address space that they walk
+ * @gup: they call GUP-fast, otherwise they only begin and end a walk
+ * @walks: number of walks of each
  * @wrong: how often GUP-fast returned a page that it should not
- * @id: number of the next one
- * @running: those that have begun
  */
 struct storm {
 	struct mm_struct *mm;
 	bool gup;
 	unsigned long walks[NR_WALKERS];
 	atomic_t wrong;
-	atomic_t id;
-	atomic_t running;
 };
 
 static void storm_walk(struct storm *s)
@@ -581,39 +381,36 @@ static void storm_walk(struct storm *s)
 	put_page(page);
 }
 
-static int storm_fn(void *arg)
+static void storm_work(void *arg, unsigned int id)
 {
 	struct storm *s = arg;
-	int i, id = atomic_fetch_inc(&s->id);
+	int i;
 
-	kthread_use_mm(s->mm);
-	atomic_inc(&s->running);
-	while (!kthread_should_stop()) {
-		for (i = 0; i < 256; i++)
-			storm_walk(s);
-		WRITE_ONCE(s->walks[id], s->walks[id] + i);
-		cond_resched();
-	}
-	kthread_unuse_mm(s->mm);
-	return 0;
+	for (i = 0; i < 256; i++)
+		storm_walk(s);
+	WRITE_ONCE(s->walks[id], s->walks[id] + i);
+}
+
+static void start_storm(struct kunit *test, struct storm *s)
+{
+	struct cpumask cpus;
+
+	ptwalk_next_cpus(&cpus, NR_WALKERS);
+	ptwalk_crew_wait(ptwalk_crew(test, s->mm, &cpus, storm_work, s));
 }
 
 /* Waits for walkers again and again.  The walkers stop when the case ends. */
 static void sync_in_storm(struct kunit *test, bool use_gup)
 {
-	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
 	unsigned long end, syncs = 0, waited = 0, walks = 0;
 	u64 start, took, longest = 0;
 	int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
 	s->mm = enter(test);
 	s->gup = use_gup;
 	fill_pages(test);
-	for (i = 0; i < NR_WALKERS; i++)
-		ptwalk_kthread(test, storm_fn, s, ptwalk_nth_cpu(i + 1));
-	while (atomic_read(&s->running) < NR_WALKERS)
-		msleep(20);
+	start_storm(test, s);
 	end = jiffies + msecs_to_jiffies(SYNC_MS);
 	for (; ptwalk_race_is_on(end, waited || !use_gup); syncs++) {
 		start = ktime_get_ns();
@@ -628,9 +425,9 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 		   syncs, waited, walks, longest);
 	KUNIT_EXPECT_GT(test, syncs, 0);
 	KUNIT_EXPECT_GT(test, walks, 0);
-	/* Walks that do nothing are rarely met. */
+	/* A walk that does nothing is rarely waited for. */
 	if (use_gup)
-		KUNIT_EXPECT_GT_MSG(test, waited, 0, "never met a walk");
+		KUNIT_EXPECT_GT_MSG(test, waited, 0, "never waited for a walk");
 	KUNIT_EXPECT_LE(test, waited, syncs * NR_WALKERS);
 	KUNIT_EXPECT_LT(test, longest, MAX_SYNC_NS);
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);
@@ -650,26 +447,26 @@ static void sync_in_storm_of_gup_fast(struct kunit *test)
 
 /* ------------------------------------------------------------ nested walks */
 
-/* Of two mms; the CPU of the walker counts as one that uses both. */
+/* Walks two mms; the CPU of the walker counts as one that uses both. */
 static void nested_walk(struct kunit *test, struct mm_struct *mm,
 			struct mm_struct *inner)
 {
 	int cpu = ptwalk_other_cpu(), both = mm == inner ? 2 : 1;
-	struct walker *w = hold(test, mm, inner, cpu, LONG_MS);
+	struct ptwalk_hold *w = hold(test, mm, inner, cpu);
 
 	if (mm != inner)
 		cpumask_set_cpu(cpu, mm_cpumask(inner));
 	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 1);
-	go_to_phase(w, 2);
+	ptwalk_hold_go(w, PTWALK_IN_NEXT_WALK);
 	KUNIT_EXPECT_EQ(test, walks_on(cpu), 2);
 	KUNIT_EXPECT_EQ_MSG(test, lockless_walk_count(mm), both,
 			    "the outer walk is not seen within the inner");
 	KUNIT_EXPECT_EQ(test, lockless_walk_count(inner), both);
-	go_to_phase(w, 3);
+	ptwalk_hold_go(w, PTWALK_BACK_IN_WALK);
 	KUNIT_EXPECT_EQ(test, walks_on(cpu), 1);
 	KUNIT_EXPECT_EQ_MSG(test, lockless_walk_count(mm), 1,
 			    "the outer walk is not seen after the inner");
-	KUNIT_EXPECT_TRUE(test, release(w));
+	KUNIT_EXPECT_TRUE(test, ptwalk_hold_release(w));
 	KUNIT_EXPECT_EQ(test, walks_on(cpu), 0);
 	if (mm != inner)
 		cpumask_clear_cpu(cpu, mm_cpumask(inner));
@@ -696,15 +493,18 @@ static void sync_waits_for_outer_walk(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
 	struct mm_struct *inner = ptwalk_mm_new(test);
-	struct walker *w;
+	struct ptwalk_hold *w;
 	int phase;
 
-	/* Begun within the inner walk, which ends long before the outer one. */
-	w = hold_in_phase(test, mm, inner, 2);
+	/*
+	 * Waits from within the inner walk, which ends long before the outer
+	 * one.
+	 */
+	w = hold_in_phase(test, mm, inner, PTWALK_IN_NEXT_WALK);
 	lockless_walk_sync(mm);
 	phase = READ_ONCE(w->phase);
-	release(w);
-	KUNIT_EXPECT_EQ_MSG(test, phase, 4, "left in phase %d", phase);
+	ptwalk_hold_release(w);
+	KUNIT_EXPECT_EQ_MSG(test, phase, PTWALK_LEFT, "left in phase %d", phase);
 }
 
 /* Broken: as above, for the walk of the NMI itself. */
@@ -713,15 +513,15 @@ static void sync_waits_for_inner_walk(struct kunit *test)
 	struct mm_struct *mm = enter(test);
 	struct mm_struct *inner = ptwalk_mm_new(test);
 	int cpu = ptwalk_other_cpu(), phase;
-	struct walker *w;
+	struct ptwalk_hold *w;
 
-	w = hold_in_phase(test, mm, inner, 2);
+	w = hold_in_phase(test, mm, inner, PTWALK_IN_NEXT_WALK);
 	cpumask_set_cpu(cpu, mm_cpumask(inner));
 	lockless_walk_sync(inner);
 	cpumask_clear_cpu(cpu, mm_cpumask(inner));
 	phase = READ_ONCE(w->phase);
-	release(w);
-	KUNIT_EXPECT_GE_MSG(test, phase, 3, "the inner walk was not over");
+	ptwalk_hold_release(w);
+	KUNIT_EXPECT_GE_MSG(test, phase, PTWALK_BACK_IN_WALK, "the inner walk was not over");
 }
 
 /* Broken: an NMI within an NMI loses a walk. */
@@ -764,7 +564,10 @@ static void sync_traced(void *data, struct mm_struct *mm, unsigned int waited,
 	traced.ns = ns;
 }
 
-/* Broken: the tracepoint does not tell who was waited for, and how long. */
+/*
+ * Broken: the tracepoint does not show how many CPUs were waited for, and how
+ * long.
+ */
 static void sync_is_traced(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -773,27 +576,27 @@ static void sync_is_traced(struct kunit *test)
 	traced.mm = mm;
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "lockless_walk_sync",
 					     sync_traced, NULL));
-	hold_in_phase(test, mm, NULL, 1);
+	hold_in_phase(test, mm, NULL, PTWALK_IN_WALK);
 	lockless_walk_sync(mm);
 	KUNIT_EXPECT_EQ(test, traced.calls, 1);
 	KUNIT_EXPECT_EQ(test, traced.waited, 1);
 	KUNIT_EXPECT_GT(test, traced.ns, 0);
-	KUNIT_EXPECT_LT(test, traced.ns, 100 * SHORT_MS * NSEC_PER_MSEC);
+	KUNIT_EXPECT_LT(test, traced.ns, 100 * PTWALK_SHORT_MS * NSEC_PER_MSEC);
 }
 
-/* Broken: debugfs does not show who is walking. */
+/* Broken: debugfs does not show which CPUs walk. */
 static void walks_are_shown_in_debugfs(struct kunit *test)
 {
 	static const char path[] = "/sys/kernel/debug/lockless_walks";
 	int cpu = ptwalk_other_cpu(), ret;
 	char text[256], name[16];
-	struct walker *w;
+	struct ptwalk_hold *w;
 
 	enter(test);
 	snprintf(name, sizeof(name), "cpu%d ", cpu);
-	w = hold(test, ptwalk_mm_new(test), NULL, cpu, LONG_MS);
+	w = hold(test, ptwalk_mm_new(test), NULL, cpu);
 	ret = ptwalk_file_read(path, text, sizeof(text));
-	release(w);
+	ptwalk_hold_release(w);
 	if (ret)
 		kunit_skip(test, "cannot read %s (%d): is debugfs mounted?",
 			   path, ret);
@@ -802,36 +605,7 @@ static void walks_are_shown_in_debugfs(struct kunit *test)
 	KUNIT_EXPECT_NULL_MSG(test, strstr(text, name), "\"%s\"", text);
 }
 
-static struct kunit_case ptwalk_tracking_cases[] = {
-	KUNIT_CASE(gup_fast_cost),
-	KUNIT_CASE(walk_restores_interrupts),
-	KUNIT_CASE(walk_is_published_until_its_end),
-	KUNIT_CASE(gup_fast_is_a_walk_that_ends),
-	KUNIT_CASE(count_is_number_of_walkers),
-	KUNIT_CASE(sync_spares_other_mm),
-	KUNIT_CASE(sync_waits_for_walker),
-	KUNIT_CASE(sync_waits_for_all_walkers),
-	KUNIT_CASE(sync_interrupts_nobody),
-	KUNIT_CASE(sync_does_not_wait_for_later_walk),
-	KUNIT_CASE(sync_is_not_starved),
-	KUNIT_CASE(sync_in_storm_of_gup_fast),
-	KUNIT_CASE(nested_walk_keeps_outer),
-	KUNIT_CASE(nested_walk_of_same_mm_keeps_outer),
-	KUNIT_CASE(sync_waits_for_outer_walk),
-	KUNIT_CASE(sync_waits_for_inner_walk),
-	KUNIT_CASE(walks_nest_to_the_limit),
-	KUNIT_CASE(sync_is_traced),
-	KUNIT_CASE(walks_are_shown_in_debugfs),
-	{}
-};
-
 #else /* !CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING */
-
-/* Broken: never; the cases that this stands for need tracking. */
-static void walks_are_tracked(struct kunit *test)
-{
-	kunit_skip(test, "CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING is not set");
-}
 
 /* Broken: GUP-fast finds no pages. */
 static void gup_fast_works(struct kunit *test)
@@ -850,21 +624,33 @@ static void gup_fast_works(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 }
 
-static struct kunit_case ptwalk_tracking_cases[] = {
+#endif
+
+static struct kunit_case tracking_cases[] = {
 	KUNIT_CASE(gup_fast_cost),
-	KUNIT_CASE(gup_fast_works),
 	KUNIT_CASE(walk_restores_interrupts),
-	KUNIT_CASE(walks_are_tracked),
+#ifdef CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING
+	KUNIT_CASE(walk_is_published_until_its_end),
+	KUNIT_CASE(gup_fast_is_a_walk_that_ends),
+	KUNIT_CASE(count_is_number_of_walkers),
+	KUNIT_CASE(sync_spares_other_mm),
+	KUNIT_CASE(sync_waits_for_walker),
+	KUNIT_CASE(sync_waits_for_all_walkers),
+	KUNIT_CASE(sync_interrupts_nobody),
+	KUNIT_CASE(sync_does_not_wait_for_later_walk),
+	KUNIT_CASE(sync_is_not_starved),
+	KUNIT_CASE(sync_in_storm_of_gup_fast),
+	KUNIT_CASE(nested_walk_keeps_outer),
+	KUNIT_CASE(nested_walk_of_same_mm_keeps_outer),
+	KUNIT_CASE(sync_waits_for_outer_walk),
+	KUNIT_CASE(sync_waits_for_inner_walk),
+	KUNIT_CASE(walks_nest_to_the_limit),
+	KUNIT_CASE(sync_is_traced),
+	KUNIT_CASE(walks_are_shown_in_debugfs),
+#else
+	KUNIT_CASE(gup_fast_works),
+#endif
 	{}
 };
 
-#endif
-
-static struct kunit_suite ptwalk_tracking_suite = {
-	.name = "ptwalk_tracking",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_tracking_cases,
-};
-
-kunit_test_suite(ptwalk_tracking_suite);
+PTWALK_SUITE(tracking);

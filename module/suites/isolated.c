@@ -1,42 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A CPU that was isolated to run one thread undisturbed, while processes on the
- * others change their page tables in every way that used to interrupt it.
+ * A CPU that is isolated to run one thread undisturbed, while a process on the
+ * other CPUs changes its page tables in every way that interrupts the isolated
+ * CPU without the series.
  */
-#include <linux/cpumask.h>
-#include <linux/jiffies.h>
-#include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
 
-#include "ptwalk.h"
+#include "../lib/ptwalk.h"
+#include "../lib/sharer.h"
 
-/* Behind what a PMD table is shared for, see ptwalk_sharer(). */
+/* Behind the memory that ptwalk_sharer() uses. */
 #define THP		(PTWALK_BASE + 8 * PUD_SIZE)
 #define SMALL		(THP + 2 * HPAGE_PMD_SIZE)
 
 #define MAX_MS		2000
 #define MIN_ROUNDS	4
 
-/* Never in the address space of the case. */
-static int spin_fn(void *unused)
+static void spin(void *unused, unsigned int id)
 {
-	while (!kthread_should_stop()) {
-		cpu_relax();
-		cond_resched();
-	}
-	return 0;
+	cpu_relax();
 }
 
-/* Unmaps memory whose tables find no batch. */
+/* Unmaps memory whose tables are freed without a batch. */
 static int unmap_without_batch(struct kunit *test)
 {
 	int ret;
 
-	ptwalk_map(test, SMALL, 2 * PMD_SIZE);
-	ptwalk_no_huge(test, SMALL, 2 * PMD_SIZE);
+	ptwalk_map_small(test, SMALL, 2 * PMD_SIZE);
 	ptwalk_fill(test, SMALL, PAGE_SIZE, 1);
 	ptwalk_fill(test, SMALL + PMD_SIZE, PAGE_SIZE, 1);
 	ptwalk_fail_arm();
@@ -60,9 +50,8 @@ static void read_memory(void *arg, unsigned int id)
 static struct ptwalk_crew *start_threads(struct kunit *test,
 					 struct mm_struct *mm, int isolated)
 {
-	struct cpumask *cpus = kunit_kzalloc(test, cpumask_size(), GFP_KERNEL);
+	struct cpumask *cpus = ptwalk_zalloc(test, cpumask_size());
 
-	KUNIT_ASSERT_NOT_NULL(test, cpus);
 	cpumask_copy(cpus, cpu_online_mask);
 	cpumask_clear_cpu(isolated, cpus);
 	return ptwalk_crew(test, mm, cpus, read_memory, NULL);
@@ -83,7 +72,8 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	ptwalk_map(test, THP, HPAGE_PMD_SIZE);
 	ptwalk_fill_small(test, THP, HPAGE_PMD_SIZE, 1);
 	sharer = ptwalk_sharer(test);
-	ptwalk_kthread(test, spin_fn, NULL, isolated);
+	/* Never in the address space of the case. */
+	ptwalk_crew(test, NULL, cpumask_of(isolated), spin, NULL);
 	crew = start_threads(test, mm, isolated);
 	ptwalk_ipi_start();
 	for (end = jiffies + msecs_to_jiffies(ms);
@@ -104,18 +94,10 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	KUNIT_EXPECT_LT(test, failed, rounds);
 }
 
-static struct kunit_case ptwalk_isolated_cases[] = {
+static struct kunit_case isolated_cases[] = {
 	KUNIT_CASE_SLOW(isolated_cpu_is_left_alone),
 	{}
 };
 
-static struct kunit_suite ptwalk_isolated_suite = {
-	.name = "ptwalk_isolated",
-	.suite_init = ptwalk_unshare_suite_init,
-	.suite_exit = ptwalk_unshare_suite_exit,
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_isolated_cases,
-};
-
-kunit_test_suite(ptwalk_isolated_suite);
+PTWALK_SUITE(isolated, .suite_init = ptwalk_sharer_init,
+	     .suite_exit = ptwalk_sharer_exit);

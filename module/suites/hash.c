@@ -1,45 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hash MMU of powerpc: page faults that insert translations while the page
- * table that they found is taken away.
+ * Hash MMU of powerpc: hash faults that insert translations while the page
+ * table that they found is detached.
  *
- * Threads count in user memory.  Each has a word of its own in every page, and
- * knows what it holds.  A translation that is inserted after a collapse has
- * flushed lets a thread go on counting in the page that was copied: the word in
- * the huge page is behind.
+ * Threads count in user memory.  Each thread has a word of its own in every
+ * page, and knows its value.  A translation that is inserted after the flush of
+ * a collapse lets a thread go on counting in the page that was copied, so that
+ * the word in the huge page is behind.
  *
  * The window is a few instructions wide.  To hit it, the threads pause while a
- * huge page is split, which leaves no translation, and go on at the moment when
- * the collapse that follows has allocated its huge page: so all of them are in
- * hash faults when it takes the page table away.  stress_hpt on the kernel
- * command line makes more of them.
+ * huge page is split, which leaves no translation.  They go on when the next
+ * collapse has allocated its huge page, so that all of them are in hash faults
+ * when it detaches the page table.  stress_hpt on the kernel command line
+ * causes more hash faults.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <linux/wait.h>
 
-#include "ptwalk.h"
-
-#ifdef CONFIG_PPC_64S_HASH_MMU
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_REGIONS	2
 #define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
 #define NR_PAGES	(NR_REGIONS * HPAGE_PMD_NR)
 #define MIN_MS		10000
-/* These are there at once when threads go on, but keep the host busy. */
+/* Threads that spin go on at once, but keep the host busy. */
 #define NR_SPINNING	2
-/* With stress_hpt it is about one collapse in 40; without it, 150. */
+/* One collapse in 40 finds such a fault with stress_hpt, one in 150 without. */
 #define MEET_MS		60000u
-/* KUnit ends a case after 300 s: a longer storm takes several. */
+/* KUnit ends a case after 300 s, so a longer storm is run in parts. */
 #define PART_MS		120000u
 
 static void need_hash(struct kunit *test)
@@ -55,15 +48,15 @@ static void need_hash(struct kunit *test)
  * struct storm - threads that count, and a case that collapses
  * @mm: the address space
  * @crew: the threads
- * @nr: how many they are
+ * @nr: number of threads
  * @task: the case
- * @first: page that they begin with when they go on
- * @pause: they shall leave the memory alone for a while
- * @go_on: most of them sleep there then
- * @paused: how many do
- * @turn: which of the pages are each thread's next ones
- * @words: what each thread has stored last, NR_PAGES for each
- * @lost: words that were found to hold something else, for each thread
+ * @first: page that the threads begin with when they go on
+ * @pause: the threads must not use the memory for a while
+ * @go_on: most of the threads sleep here in a pause
+ * @paused: number of threads that pause
+ * @turn: counts the rounds of each thread, which choose its pages
+ * @words: values that each thread has stored last, NR_PAGES for each
+ * @lost: words that held another value, for each thread
  * @refused: accesses that failed, for each thread
  * @stores: how often each thread has counted
  * @faults: hash faults
@@ -144,9 +137,9 @@ static void go_on(struct storm *s)
 }
 
 /*
- * Takes turns with the other threads, so that seldom two of them fault on one
- * page: QEMU reads the two words of an HPTE one after the other, and where one
- * CPU updates it, another may take a protection fault that makes the kernel
+ * Takes turns with the other threads, so that two of them rarely fault on one
+ * page: QEMU reads the two words of an HPTE one after the other.  While one CPU
+ * updates an HPTE, another may take a protection fault that makes the kernel
  * warn.
  */
 static void count_in_some_pages(void *arg, unsigned int id)
@@ -182,18 +175,16 @@ static void pause_threads(struct storm *s)
 
 static struct storm *new_storm(struct kunit *test)
 {
-	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
 	unsigned int page, id;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
 	need_hash(test);
 	s->mm = ptwalk_mm_enter(test);
 	s->task = current;
 	init_waitqueue_head(&s->go_on);
 	s->nr = num_online_cpus() - 1;
-	s->words = kunit_kcalloc(test, num_online_cpus() * NR_PAGES,
-				 sizeof(*s->words), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, s->words);
+	s->words = ptwalk_zalloc(test, num_online_cpus() * NR_PAGES *
+				 sizeof(*s->words));
 	ptwalk_map(test, PTWALK_BASE, LEN);
 	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
 	/* ptwalk_fill() has tagged the first word. */
@@ -242,7 +233,7 @@ static bool is_busy(unsigned long entry)
 	return entry & H_PAGE_BUSY;
 }
 
-/* Nobody uses the memory now: whatever is locked will be for ever. */
+/* The memory is not in use now, so an entry that is locked stays locked. */
 static unsigned int count_busy(struct storm *s)
 {
 	unsigned int busy = 0;
@@ -292,7 +283,7 @@ static unsigned int storm_ms(void)
 }
 
 /* One parameter for each part of the storm; its value is its length. */
-static const void *storm_part(const void *prev, char *desc)
+static const void *storm_part(PTWALK_PARAM_ARGS)
 {
 	static unsigned int part, length;
 
@@ -317,7 +308,7 @@ static void no_store_is_lost(struct kunit *test)
 	judge(test, s);
 }
 
-/* Broken: the case above proves nothing, as no fault was in its window. */
+/* Broken: the case above proves nothing, since no fault was in its window. */
 static void detached_tables_are_met(struct kunit *test)
 {
 	unsigned int ms = clamp(2 * storm_ms(), MEET_MS, 2 * PART_MS);
@@ -334,15 +325,15 @@ static void detached_tables_are_met(struct kunit *test)
 	if (!s->detached)
 		kunit_skip(test, "this kernel waits for hash faults by an IPI");
 	if (!ptwalk_counted(s->detached))
-		kunit_skip(test, "no fault met a detached table within %u s: run longer or with stress_hpt",
+		kunit_skip(test, "no fault found a detached table within %u s: run longer or with stress_hpt",
 			   ms / 1000);
 }
 
 /* ------------------------------------------------------- table or neighbour */
 
 /*
- * Broken: a fault does not see that the table it is about to use was detached,
- * and the next one attached in its place; what it maps is lost.
+ * Broken: a fault overlooks that its table was detached and the next table
+ * attached in its place; the page that it maps is lost.
  */
 static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 {
@@ -365,7 +356,7 @@ static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 
 #ifdef CONFIG_HUGETLB_PAGE
 
-/* An emulator may leave a CPU alone for a while with the entry locked. */
+/* An emulator may suspend a CPU for a while with the entry locked. */
 #define BUSY_MS		3000
 
 /* A hugetlb file with one page in it. */
@@ -374,12 +365,11 @@ static struct file *huge_file(struct kunit *test)
 	struct vfsmount *mnt = ptwalk_mount(test, "hugetlbfs");
 
 	ptwalk_pool_grow(2);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, ptwalk_pool_restore,
-							   NULL));
+	ptwalk_at_end(test, ptwalk_pool_restore, NULL);
 	return ptwalk_huge_file(test, mnt);
 }
 
-/* What is not mapped now is no error.  As above, each has its own pages. */
+/* A page that is not mapped now is no error.  Each thread has its own pages. */
 static void read_some_pages(void *arg, unsigned int id)
 {
 	unsigned long addr = PTWALK_BASE + id * PAGE_SIZE;
@@ -390,7 +380,7 @@ static void read_some_pages(void *arg, unsigned int id)
 			break;
 }
 
-/* Only the fault: an access would never end where the entry stays locked. */
+/* Only the fault: an access would never end if the entry stayed locked. */
 static bool map_page(struct mm_struct *mm)
 {
 	int ret;
@@ -402,8 +392,8 @@ static bool map_page(struct mm_struct *mm)
 }
 
 /*
- * Whether the entry is locked for so long that it will be for ever.  It is
- * unlocked then, or the kernel would spin on it with a lock held.
+ * Whether the entry stays locked for good.  It is unlocked then, or the kernel
+ * would spin on it with a lock held.
  */
 static bool stays_busy(struct mm_struct *mm)
 {
@@ -431,7 +421,7 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 					    MADV_HUGEPAGE));
-	/* Reading maps the huge zero page, which takes no time to be made. */
+	/* Reading maps the huge zero page, which need not be allocated. */
 	flipped &= map_page(mm) && ptwalk_is_huge(mm, PTWALK_BASE);
 	*busy = stays_busy(mm);
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
@@ -441,9 +431,10 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 /*
  * Broken: a process hangs for good, with a lock held that others wait for.
  *
- * From hugetlb to THP only: the other way the kernel interrupts all CPUs, when
- * it changes the page size of the segment.  Without the series it takes some 50
- * flips, on a host that has fewer CPUs than the guest: too seldom to rely on it.
+ * From hugetlb to THP only.  In the other direction the kernel interrupts all
+ * CPUs, when it changes the page size of the segment.  Without the series it
+ * takes some 50 flips on a host with fewer CPUs than the machine: too rare to
+ * rely on it.
  */
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
@@ -481,7 +472,7 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 
 #endif
 
-static struct kunit_case ptwalk_hash_cases[] = {
+static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(detached_tables_are_met),
@@ -490,26 +481,4 @@ static struct kunit_case ptwalk_hash_cases[] = {
 	{}
 };
 
-#else /* !CONFIG_PPC_64S_HASH_MMU */
-
-/* Broken: never; there are no hash faults in this kernel to be tested. */
-static void hash_faults(struct kunit *test)
-{
-	kunit_skip(test, "needs the hash MMU of powerpc");
-}
-
-static struct kunit_case ptwalk_hash_cases[] = {
-	KUNIT_CASE(hash_faults),
-	{}
-};
-
-#endif
-
-static struct kunit_suite ptwalk_hash_suite = {
-	.name = "ptwalk_hash",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_hash_cases,
-};
-
-kunit_test_suite(ptwalk_hash_suite);
+PTWALK_SUITE(hash);

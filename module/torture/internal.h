@@ -25,21 +25,6 @@ enum walk_kind {
 };
 
 /**
- * struct count - how often a tracepoint is passed
- * @name: its name
- * @tp: the tracepoint, NULL where there is none
- * @passed: counts
- *
- * Hash faults map the memory of modules, so a probe there must be a function
- * and memory of the kernel: complete(), and struct torture, which is not static.
- */
-struct count {
-	const char *name;
-	struct tracepoint *tp;
-	struct completion passed;
-};
-
-/**
  * struct walker - a kthread that walks
  * @torture: the test
  * @task: the kthread
@@ -57,11 +42,11 @@ struct walker {
 
 /**
  * struct torture - one test, from open() to release()
- * @page: what is shared with the workload
+ * @page: shared with the workload
  * @ctl: its address
  * @mm: address space of the workload, between TORTURE_START and the end
  * @owner: its open files: when it closes ours, the test ends
- * @regions: copy of its regions, as they were then
+ * @regions: copy of its regions at TORTURE_START
  * @nr_regions: number of these
  * @nr_walkers: number of walkers
  * @walkers: the walkers
@@ -71,8 +56,8 @@ struct walker {
  * @nr_fails: failures that walkers found
  * @reports: number of those that were printed
  * @go_on: threads of the workload that pause
- * @faults: hash faults, on powerpc
- * @detached: those that found their page table detached
+ * @faults: counts hash faults, on powerpc
+ * @detached: counts those that found their page table detached
  * @rnd: random choices of @keeper
  * @began: when, in jiffies
  * @ended: the verdict was given
@@ -92,7 +77,7 @@ struct torture {
 	atomic_long_t nr_fails[TORTURE_NR_FAILS];
 	atomic_t reports;
 	wait_queue_head_t go_on;
-	struct count faults, detached;
+	struct completion faults, detached;
 	struct rnd_state rnd;
 	unsigned long began;
 	bool ended;

@@ -4,17 +4,10 @@
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/mmzone.h>
-#include <linux/pgtable.h>
-#include <linux/rcupdate.h>
-#include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/uaccess.h>
-#include <linux/vmstat.h>
 
+#include "../kernel.h"
 #include "ptwalk.h"
 
 #define COLLAPSE_TRIES	10
@@ -30,9 +23,10 @@ struct space {
 };
 
 /*
- * Runs in another kthread.  The one of the case reports its end before it drops
- * its address space, and keeps what kthread_use_mm() took: wait, and drop that,
- * so that the next case starts with no page table of this one.
+ * Runs in another kthread.  The kthread of the case reports its end before it
+ * drops its address space, and keeps the reference that kthread_use_mm() took.
+ * Waits and drops that reference, so that the next case starts with no page
+ * table of this one.
  */
 static void drop_space(void *arg)
 {
@@ -48,8 +42,7 @@ static void drop_space(void *arg)
 /**
  * ptwalk_mm_alloc() - a fresh address space
  *
- * khugepaged is told that it knows this address space already, so that it never
- * looks at it.
+ * khugepaged never looks at it.
  *
  * Return: the address space, for mmput(), or NULL.
  */
@@ -61,7 +54,7 @@ struct mm_struct *ptwalk_mm_alloc(void)
 		return NULL;
 	mm->task_size = TASK_SIZE;
 	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
-	set_bit(MMF_VM_HUGEPAGE, &mm->flags);
+	ptwalk_hide_from_khugepaged(mm);
 	return mm;
 }
 
@@ -84,16 +77,14 @@ struct mm_struct *ptwalk_mm_enter(struct kunit *test)
 		kunit_skip(test, "needs two CPUs");
 	KUNIT_ASSERT_EQ(test, 0,
 			set_cpus_allowed_ptr(current, cpumask_of(first)));
-	space = kunit_kzalloc(test, sizeof(*space), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, space);
+	space = ptwalk_zalloc(test, sizeof(*space));
 	mm = ptwalk_mm_alloc();
 	KUNIT_ASSERT_NOT_NULL(test, mm);
 	kthread_use_mm(mm);
 	space->mm = mm;
 	space->task = get_task_struct(current);
 	test->priv = space;
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, drop_space,
-							   space));
+	ptwalk_at_end(test, drop_space, space);
 	return mm;
 }
 
@@ -120,19 +111,19 @@ static void put_mm(void *mm)
  * @test: the case, whose end drops it
  * @mm: the address space
  *
- * To be called before the kthreads are started, so that they stop first.
+ * Call this before the kthreads are started, so that they stop first.
  */
 void ptwalk_mm_share(struct kunit *test, struct mm_struct *mm)
 {
 	mmget(mm);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	ptwalk_at_end(test, put_mm, mm);
 }
 
 /**
  * ptwalk_mm_new() - an address space of another process
  * @test: the case, whose end drops it
  *
- * To be called before the kthreads that use it are started.
+ * Call this before the kthreads that use it are started.
  *
  * Return: the address space.
  */
@@ -141,7 +132,7 @@ struct mm_struct *ptwalk_mm_new(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_alloc();
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	ptwalk_at_end(test, put_mm, mm);
 	return mm;
 }
 
@@ -198,6 +189,18 @@ void ptwalk_no_huge(struct kunit *test, unsigned long addr, unsigned long len)
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, len,
 						    MADV_NOHUGEPAGE));
+}
+
+/**
+ * ptwalk_map_small() - map anonymous memory that gets no huge pages
+ * @test: the case
+ * @addr: address
+ * @len: length in bytes
+ */
+void ptwalk_map_small(struct kunit *test, unsigned long addr, unsigned long len)
+{
+	ptwalk_map(test, addr, len);
+	ptwalk_no_huge(test, addr, len);
 }
 
 static u64 __user *last_word(unsigned long page)
@@ -277,7 +280,7 @@ unsigned long ptwalk_wrong_pages(unsigned long addr, unsigned long len,
  * @addr: address, aligned to the huge page
  * @len: length in bytes
  *
- * Tries again while pages are briefly held by someone else.
+ * Tries again while something briefly holds a page of it.
  *
  * Return: 0 or what madvise() returns.
  */
@@ -307,71 +310,6 @@ int ptwalk_zap(unsigned long addr, unsigned long len)
 }
 
 /**
- * ptwalk_pmd_offset() - walk to the PMD entry without locks
- * @mm: the address space
- * @addr: address
- *
- * The caller holds mmap_lock, has interrupts off, or knows otherwise that the
- * upper tables stay.
- *
- * Return: the entry, or NULL when an upper level is empty.
- */
-pmd_t *ptwalk_pmd_offset(struct mm_struct *mm, unsigned long addr)
-{
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
-
-	if (pgd_none(READ_ONCE(*pgd)))
-		return NULL;
-	p4d = p4d_offset(pgd, addr);
-	if (p4d_none(READ_ONCE(*p4d)))
-		return NULL;
-	pud = pud_offset(p4d, addr);
-	if (pud_none(READ_ONCE(*pud)))
-		return NULL;
-	return pmd_offset(pud, addr);
-}
-
-/**
- * ptwalk_table() - the PTE table that maps an address
- * @mm: the address space
- * @addr: address
- *
- * Same rules as ptwalk_pmd_offset().
- *
- * Return: its kernel address, or NULL when a huge page or nothing is there.
- */
-void *ptwalk_table(struct mm_struct *mm, unsigned long addr)
-{
-	pmd_t *pmdp = ptwalk_pmd_offset(mm, addr);
-	pmd_t pmd;
-
-	if (!pmdp)
-		return NULL;
-	pmd = pmdp_get_lockless(pmdp);
-	if (!pmd_present(pmd) || pmd_trans_huge(pmd))
-		return NULL;
-	return (void *)pmd_page_vaddr(pmd);
-}
-
-/**
- * ptwalk_is_huge() - whether a huge page maps an address
- * @mm: the address space
- * @addr: address
- *
- * Same rules as ptwalk_pmd_offset().
- *
- * Return: whether it does.
- */
-bool ptwalk_is_huge(struct mm_struct *mm, unsigned long addr)
-{
-	pmd_t *pmd = ptwalk_pmd_offset(mm, addr);
-
-	return pmd && pmd_trans_huge(pmdp_get_lockless(pmd));
-}
-
-/**
  * ptwalk_page() - the page current has mapped at an address
  * @addr: address
  *
@@ -385,127 +323,4 @@ struct page *ptwalk_page(unsigned long addr)
 		return NULL;
 	put_page(page);
 	return page;
-}
-
-/* What the CPUs have not yet folded into the global counter is added. */
-static long sum_tables(void)
-{
-	long nr = atomic_long_read(&vm_node_stat[NR_PAGETABLE]);
-	int nid, cpu;
-
-	for_each_online_node(nid)
-		for_each_online_cpu(cpu)
-			nr += per_cpu_ptr(NODE_DATA(nid)->per_cpu_nodestats,
-					  cpu)->vm_node_stat_diff[NR_PAGETABLE];
-	return nr;
-}
-
-/**
- * ptwalk_tables() - number of pages that hold page tables
- *
- * Waits for those that RCU is about to free; twice, as a fragment that was freed
- * by RCU may take its page to RCU again.  May sleep.
- *
- * Return: their number in the whole system.
- */
-long ptwalk_tables(void)
-{
-	long nr, last = -1;
-	int i;
-
-	rcu_barrier();
-	rcu_barrier();
-	/* A CPU may fold its part just now, or another process end. */
-	for (i = 0; (nr = sum_tables()) != last && i < 50; i++) {
-		last = nr;
-		msleep(50);
-	}
-	return nr;
-}
-
-/**
- * ptwalk_expect_tables() - expect that no page table was leaked or freed twice
- * @test: the case, after ptwalk_mm_leave()
- * @before: ptwalk_tables() before ptwalk_mm_enter()
- */
-void ptwalk_expect_tables(struct kunit *test, long before)
-{
-	int i;
-
-	for (i = 0; i < 50 && ptwalk_tables() != before; i++)
-		msleep(50);
-	KUNIT_EXPECT_EQ_MSG(test, ptwalk_tables(), before,
-			    "page tables were leaked or freed twice");
-}
-
-static struct page *page_of_table(unsigned long addr, unsigned long step)
-{
-	if (step == PUD_SIZE)
-		return virt_to_page(ptwalk_pmd_offset(current->mm, addr));
-	return virt_to_page(ptwalk_table(current->mm, addr));
-}
-
-/**
- * ptwalk_fill_page() - fill a page with page tables, and watch it
- * @test: the case
- * @base: address, nothing may be mapped there yet
- * @step: PMD_SIZE for PTE tables, PUD_SIZE for PMD tables
- * @max: how many tables suffice, at most
- *
- * Touches a page in table after table, until a page of tables was begun and
- * used up.  Nothing else has a table in it then, nor is a spare one left.
- *
- * Return: what the tables of that page map.
- */
-struct ptwalk_full_page ptwalk_fill_page(struct kunit *test, unsigned long base,
-					 unsigned long step, int max)
-{
-	struct ptwalk_full_page full = { .step = step };
-	struct page *page, *last = NULL;
-	unsigned long addr = base;
-	int i;
-
-	ptwalk_map(test, base, max * step);
-	ptwalk_no_huge(test, base, max * step);
-	for (i = 0; i < max; i++, addr += step, last = page) {
-		ptwalk_fill(test, addr, PAGE_SIZE, 1);
-		page = page_of_table(addr, step);
-		if (last && page != last && full.nr)
-			break;
-		if (last && page != last)
-			full.addr = addr;
-		if (full.addr)
-			full.nr++;
-	}
-	KUNIT_ASSERT_LT_MSG(test, i, max, "no page was filled with tables");
-	page = page_of_table(full.addr, step);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_watch_page(page));
-	return full;
-}
-
-/**
- * ptwalk_use_up_page() - let nothing but tables in use hold a page of tables
- * @test: the case
- * @base: address, nothing may be mapped there yet
- * @page: of the table that the mm allocated last, or of one before it
- *
- * powerpc puts several tables into a page, and frees it with the last of them:
- * takes the rest of @page for tables that are freed again.  Sleeps for a grace
- * period.
- */
-void ptwalk_use_up_page(struct kunit *test, unsigned long base,
-			struct page *page)
-{
-	unsigned long len = PTWALK_FULL_TABLES * PMD_SIZE, addr = base;
-
-	ptwalk_map(test, base, len);
-	ptwalk_no_huge(test, base, len);
-	do {
-		KUNIT_ASSERT_LT(test, addr, base + len);
-		ptwalk_fill(test, addr, PAGE_SIZE, 1);
-		addr += PMD_SIZE;
-	} while (page_of_table(addr - PMD_SIZE, PMD_SIZE) == page);
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(base, len));
-	synchronize_rcu();
-	rcu_barrier();
 }

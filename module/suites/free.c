@@ -1,34 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Freeing of page tables: in batches, and one by one when no page can be had
- * for a batch.  Whom it interrupts, when the table is free, and that it is.
+ * Freeing of page tables: in batches, and one by one when the page for a batch
+ * cannot be allocated.  Which CPUs it interrupts, and when the table is freed.
  *
- * powerpc cuts several tables out of a page, which is free when all of them
- * are.  So what is freed under a walker is a page full of tables.
+ * powerpc cuts several tables out of a page and frees the page with the last of
+ * them.  So these cases free a page full of tables under a walker.
  */
-#include <linux/mm.h>
 #include <linux/mmap_lock.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
-#include <linux/sched.h>
 
-#include "gather.h"
-#include "ptwalk.h"
+#define PTWALK_GATHER
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_TABLES	8
 #define NR_ROUNDS	16
 #define NR_UPPER	4
 
-/* Where pages are filled with tables. */
+/* Pages are filled with tables from here. */
 #define FULL_BASE	(PTWALK_BASE + (NR_TABLES + 1) * PMD_SIZE)
 #define FULL_UPPER	34
 
-/* Where the series frees by RCU when there is no batch. */
+/* The series frees by RCU if there is no batch, on these architectures. */
 #define FALLBACK_BY_RCU	(IS_ENABLED(CONFIG_X86) || \
 			 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
 #define NO_FALLBACK	"the fallback of this architecture interrupts all CPUs"
-
-#ifdef CONFIG_MMU_GATHER_RCU_TABLE_FREE
 
 static unsigned long table_addr(int i)
 {
@@ -40,8 +35,7 @@ static void fill_tables(struct kunit *test)
 {
 	int i;
 
-	ptwalk_map(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, (NR_TABLES + 1) * PMD_SIZE);
 	for (i = 0; i <= NR_TABLES; i++)
 		ptwalk_fill(test, table_addr(i), PAGE_SIZE, 1);
 }
@@ -57,31 +51,9 @@ static pgtable_t unhook_table(struct mm_struct *mm, unsigned long addr)
 	return token;
 }
 
-#ifdef CONFIG_X86
-/* Native x86 may free without tlb_remove_table(); paravirt guests use it. */
-static void remove_table(struct mmu_gather *tlb, pgtable_t token,
-			 unsigned long addr, bool direct)
-{
-	if (direct) {
-		tlb_flush_pmd_range(tlb, addr, PAGE_SIZE);
-		tlb->freed_tables = 1;
-		pagetable_pte_dtor(page_ptdesc(token));
-		tlb_remove_table(tlb, token);
-		return;
-	}
-	pte_free_tlb(tlb, token, addr);
-}
-#else
-static void remove_table(struct mmu_gather *tlb, pgtable_t token,
-			 unsigned long addr, bool direct)
-{
-	pte_free_tlb(tlb, token, addr);
-}
-#endif
-
 /**
- * struct freeing - how free_table() is to free
- * @no_batch: no page for a batch can be had
+ * struct freeing - how free_table() frees
+ * @no_batch: the page for a batch cannot be allocated
  * @direct: this kernel frees tables without tlb_remove_table(); call it
  * @nvcsw: out: how often freeing slept
  * @batched: out: whether the table went into a batch
@@ -105,7 +77,7 @@ static void free_table(unsigned long addr, struct freeing *how)
 	how->nvcsw = current->nvcsw;
 	if (how->no_batch)
 		ptwalk_fail_arm();
-	remove_table(&tlb, token, addr, how->direct);
+	ptwalk_remove_table(&tlb, token, addr, how->direct);
 	ptwalk_fail_disarm();
 	how->batched = tlb.batch;
 	how->nvcsw = current->nvcsw - how->nvcsw;
@@ -113,7 +85,9 @@ static void free_table(unsigned long addr, struct freeing *how)
 	mmap_write_unlock(mm);
 }
 
-/* Page by page: a kernel may free the tables of ranges that become empty. */
+/*
+ * Page by page, since a kernel may free the tables of ranges that become empty.
+ */
 static void empty_tables(struct kunit *test)
 {
 	int i;
@@ -123,8 +97,8 @@ static void empty_tables(struct kunit *test)
 }
 
 /*
- * Prepares all but the last table to be freed one by one.  The last one, freed
- * as ever, tells whether this kernel uses tlb_remove_table() at all.
+ * Prepares all tables but the last to be freed one by one.  The last one is
+ * freed in the usual way and shows whether this kernel uses tlb_remove_table().
  */
 static struct mm_struct *prepare_fallback(struct kunit *test,
 					  struct freeing *how)
@@ -159,7 +133,7 @@ static void fallback_broadcasts_nothing(struct kunit *test)
 		free_table(table_addr(i), &how);
 	ptwalk_ipi_stop();
 	ptwalk_fail_restore(test);
-	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was allocated");
 	ptwalk_measure(test, "free_fallback", NR_TABLES - 1);
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, "measured only: " NO_FALLBACK);
@@ -200,30 +174,29 @@ static void fallback_does_not_wait_for_walker(struct kunit *test)
 	ptwalk_fail_restore(test);
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
-static void fallback_table_outlives_walker(struct kunit *test)
+static void expect_fallback_outlived(struct kunit *test, enum ptwalk_hold_mode mode)
 {
 	struct ptwalk_hold *hold;
 	struct freeing how;
 
 	prepare_fallback(test, &how);
-	hold = free_under_walker(test, &how, PTWALK_HOLD_IRQS_OFF);
+	hold = free_under_walker(test, &how, mode);
 	ptwalk_fail_restore(test);
 	ptwalk_expect_outlived(test, hold);
+}
+
+/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+static void fallback_table_outlives_walker(struct kunit *test)
+{
+	expect_fallback_outlived(test, PTWALK_HOLD_IRQS_OFF);
 }
 
 /* Broken: pte_offset_map() hands out a table that is free already. */
 static void fallback_table_outlives_rcu_reader(struct kunit *test)
 {
-	struct ptwalk_hold *hold;
-	struct freeing how;
-
 	if (!FALLBACK_BY_RCU)
 		kunit_skip(test, NO_FALLBACK);
-	prepare_fallback(test, &how);
-	hold = free_under_walker(test, &how, PTWALK_HOLD_RCU);
-	ptwalk_fail_restore(test);
-	ptwalk_expect_outlived(test, hold);
+	expect_fallback_outlived(test, PTWALK_HOLD_RCU);
 }
 
 /* Broken: munmap under memory pressure takes a grace period for each table. */
@@ -239,7 +212,7 @@ static void fallback_does_not_sleep(struct kunit *test)
 		nvcsw += how.nvcsw;
 	}
 	ptwalk_fail_restore(test);
-	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was had");
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was allocated");
 	KUNIT_EXPECT_EQ(test, nvcsw, 0);
 }
 
@@ -290,8 +263,7 @@ static void fill_upper(struct kunit *test)
 {
 	int i;
 
-	ptwalk_map(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
-	ptwalk_no_huge(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, NR_UPPER * PUD_SIZE);
 	for (i = 0; i < NR_UPPER; i++)
 		ptwalk_fill(test, PTWALK_BASE + i * PUD_SIZE, PAGE_SIZE, 1);
 }
@@ -308,7 +280,10 @@ static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 	ptwalk_spread(test, mm, PTWALK_BASE);
 	ptwalk_ipi_start();
 	ptwalk_fail_arm();
-	/* Nothing else is mapped near: PMD tables go, and a PUD table may. */
+	/*
+	 * Nothing else is mapped nearby: PMD tables are freed, and perhaps a
+	 * PUD table.
+	 */
 	ret = vm_munmap(PTWALK_BASE, NR_UPPER * PUD_SIZE);
 	ptwalk_fail_disarm();
 	ptwalk_ipi_stop();
@@ -433,21 +408,20 @@ static void kmem_cache_free_probe(void *data, unsigned long call_site,
 		WRITE_ONCE(watch->freed, true);
 }
 
-/* Broken: pte_offset_map_lock() takes a lock in memory that is used for more. */
+/* Broken: pte_offset_map_lock() takes a lock in memory that was reused. */
 static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 {
-	struct freed_lock *watch = kunit_kzalloc(test, sizeof(*watch), GFP_KERNEL);
+	struct freed_lock *watch = ptwalk_zalloc(test, sizeof(*watch));
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct ptwalk_full_page full;
 	struct ptwalk_hold *hold;
 	unsigned long last;
 
 	if (!IS_ENABLED(CONFIG_SPLIT_PTE_PTLOCKS) || !ALLOC_SPLIT_PTLOCKS)
-		kunit_skip(test, "the lock is in the struct page: DEBUG=lockdep");
-	KUNIT_ASSERT_NOT_NULL(test, watch);
+		kunit_skip(test, "the lock is in the struct page: VARIANT=lockdep");
 	full = fill_pte_page(test);
 	last = full.addr + (full.nr - 1) * full.step;
-	/* On powerpc modules cannot have the former. */
+	/* Modules cannot use pte_lockptr() on powerpc. */
 	watch->lock = IS_ENABLED(CONFIG_HIGHPTE) ?
 			pte_lockptr(mm, ptwalk_pmd_offset(mm, last)) :
 			ptep_lockptr(mm, ptwalk_table(mm, last));
@@ -476,7 +450,7 @@ static void munmap_leaks_no_table(struct kunit *test)
 	ptwalk_expect_tables(test, before);
 }
 
-static struct kunit_case ptwalk_free_cases[] = {
+static struct kunit_case free_cases[] = {
 	KUNIT_CASE(fallback_broadcasts_nothing),
 	KUNIT_CASE_SLOW(fallback_does_not_wait_for_walker),
 	KUNIT_CASE_SLOW(fallback_table_outlives_walker),
@@ -495,26 +469,4 @@ static struct kunit_case ptwalk_free_cases[] = {
 	{}
 };
 
-#else /* !CONFIG_MMU_GATHER_RCU_TABLE_FREE */
-
-/* Broken: never; there is no RCU freeing in this kernel to be tested. */
-static void tables_freed_by_rcu(struct kunit *test)
-{
-	kunit_skip(test, "this kernel frees page tables without RCU");
-}
-
-static struct kunit_case ptwalk_free_cases[] = {
-	KUNIT_CASE(tables_freed_by_rcu),
-	{}
-};
-
-#endif
-
-static struct kunit_suite ptwalk_free_suite = {
-	.name = "ptwalk_free",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_free_cases,
-};
-
-kunit_test_suite(ptwalk_free_suite);
+PTWALK_SUITE(free);

@@ -9,16 +9,11 @@
  * is a page that was not mapped any more.
  */
 #include <linux/compiler.h>
-#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/highmem.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/prandom.h>
-#include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#include "../lib/ptwalk.h"
 
 #define NR_PAGES	16
 #define MAX_WALKERS	3
@@ -42,13 +37,13 @@ struct race {
 };
 
 /**
- * struct walker - one kthread that calls GUP-fast
- * @race: what it takes part in
+ * struct walker - a kthread that calls GUP-fast
+ * @race: the race that it takes part in
  * @id: its number, from 1
  * @rnd: its random choices
  * @fast: pages that get_user_pages_fast_only() returned
  * @pinned: pages that pin_user_pages_fast() returned
- * @missed: calls that returned none
+ * @missed: calls that returned no page
  * @wrong: pages that were not the right ones
  */
 struct walker {
@@ -58,34 +53,6 @@ struct walker {
 	unsigned long fast, pinned, missed, wrong;
 };
 
-static void look_up_fast(struct walker *w, unsigned long addr, u32 gen)
-{
-	struct page *page;
-
-	if (get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page) != 1) {
-		w->missed++;
-		return;
-	}
-	w->fast++;
-	if (w->race->check(page, addr, gen, w->id))
-		w->wrong++;
-	put_page(page);
-}
-
-static void look_up_pinned(struct walker *w, unsigned long addr, u32 gen)
-{
-	struct page *page;
-
-	if (pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) != 1) {
-		w->missed++;
-		return;
-	}
-	w->pinned++;
-	if (w->race->check(page, addr, gen, w->id))
-		w->wrong++;
-	unpin_user_page(page);
-}
-
 static void look_up(void *arg, unsigned int nr)
 {
 	struct walker *w = &((struct race *)arg)->walkers[nr];
@@ -93,30 +60,32 @@ static void look_up(void *arg, unsigned int nr)
 	unsigned long addr = PTWALK_BASE;
 	/* Pairs with the release in next_generation(). */
 	u32 gen = smp_load_acquire(&w->race->gen);
+	bool pin = random % 4 == 0;
+	struct page *page;
 
 	addr += (random >> 8) % w->race->nr_pages * PAGE_SIZE;
-	if (random % 4)
-		look_up_fast(w, addr, gen);
-	else
-		look_up_pinned(w, addr, gen);
-	/* A collapse needs a moment without references. */
+	if ((pin ? pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) :
+		   get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page)) != 1) {
+		w->missed++;
+	} else {
+		w->wrong += !!w->race->check(page, addr, gen, w->id);
+		if (pin) {
+			w->pinned++;
+			unpin_user_page(page);
+		} else {
+			w->fast++;
+			put_page(page);
+		}
+	}
+	/* A collapse succeeds only without references. */
 	if (random % 64 == 0)
 		usleep_range(500, 1000);
-}
-
-static u64 first_word(struct page *page)
-{
-	u64 *ptr = kmap_local_page(page);
-	u64 word = READ_ONCE(*ptr);
-
-	kunmap_local(ptr);
-	return word;
 }
 
 /* Right: not tagged yet, or of this address and no older generation. */
 static int check_tag(struct page *page, unsigned long addr, u32 gen, int id)
 {
-	u64 word = first_word(page);
+	u64 word = ptwalk_first_word(page);
 
 	return word && ((u32)word != (u32)ptwalk_tag(addr, 0) ||
 			(u32)(word >> 32) < gen);
@@ -147,20 +116,18 @@ static void start_walkers(struct kunit *test, struct race *race)
 	struct cpumask cpus;
 	unsigned int i;
 
-	w = kunit_kcalloc(test, nr_walkers(), sizeof(*w), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, w);
-	cpumask_clear(&cpus);
+	w = ptwalk_zalloc(test, nr_walkers() * sizeof(*w));
+	ptwalk_next_cpus(&cpus, nr_walkers());
 	for (i = 0; i < nr_walkers(); i++) {
 		w[i].race = race;
 		w[i].id = i + 1;
 		prandom_seed_state(&w[i].rnd, seed + i);
-		cpumask_set_cpu(ptwalk_nth_cpu(i + 1), &cpus);
 	}
 	race->walkers = w;
 	race->crew = ptwalk_crew(test, race->mm, &cpus, look_up, race);
 }
 
-/* Until there was a round, and a page was found. */
+/* Until there was a round, and a walker found a page. */
 static bool is_on(struct race *race, unsigned long end, unsigned int rounds)
 {
 	bool found = false;
@@ -193,9 +160,8 @@ static void judge(struct kunit *test, struct race *race, unsigned int rounds)
 
 static struct race *new_race(struct kunit *test)
 {
-	struct race *race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
+	struct race *race = ptwalk_zalloc(test, sizeof(*race));
 
-	KUNIT_ASSERT_NOT_NULL(test, race);
 	race->mm = ptwalk_mm_enter(test);
 	race->nr_pages = NR_PAGES;
 	race->check = check_tag;
@@ -209,8 +175,8 @@ static u32 next_generation(struct race *race)
 	u32 gen = race->gen + 1;
 
 	/*
-	 * The old pages are unmapped; whoever sees the generation sees that
-	 * too.  Pairs with the acquire in look_up().
+	 * A walker that sees the generation sees the old pages unmapped.  Pairs
+	 * with the acquire in look_up().
 	 */
 	smp_store_release(&race->gen, gen);
 	return gen;
@@ -230,7 +196,10 @@ static void gup_versus_collapse_and_split(struct kunit *test)
 		if (!do_madvise(race->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				MADV_COLLAPSE))
 			rounds++;
-		/* No walker looks up the last page: giving it back splits. */
+		/*
+		 * No walker looks up the last page.  MADV_DONTNEED of it
+		 * splits.
+		 */
 		ptwalk_zap(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE,
 			   PAGE_SIZE);
 	}
@@ -321,7 +290,7 @@ static int collapse_round(struct kunit *test, struct race *race)
 		ptwalk_watch_wait(HPAGE_PMD_NR, 1000);
 		freed = ptwalk_watch_freed();
 	}
-	/* A walker may fault next: it shall not find a huge page allowed. */
+	/* A walker may fault next and must not get a huge page. */
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(race->mm, PTWALK_BASE,
 					    HPAGE_PMD_SIZE, MADV_NOHUGEPAGE));
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, HPAGE_PMD_SIZE));
@@ -350,7 +319,7 @@ static void gup_leaves_no_reference(struct kunit *test)
 	judge(test, race, rounds);
 }
 
-static struct kunit_case ptwalk_gup_cases[] = {
+static struct kunit_case gup_cases[] = {
 	KUNIT_CASE_SLOW(gup_versus_collapse_and_split),
 	KUNIT_CASE_SLOW(gup_versus_zap),
 	KUNIT_CASE_SLOW(gup_versus_munmap),
@@ -359,11 +328,4 @@ static struct kunit_case ptwalk_gup_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_gup_suite = {
-	.name = "ptwalk_gup",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_gup_cases,
-};
-
-kunit_test_suite(ptwalk_gup_suite);
+PTWALK_SUITE(gup);

@@ -3,22 +3,17 @@
  * MADV_DONTNEED of huge pages, while other threads fault small pages into the
  * same place.
  *
- * Each thread has a word of its own in every page.  Before and after each
- * MADV_DONTNEED the case counts up: what a thread had stored before one began
- * must not be read after it ended.  And the case keeps a reference to the pages
- * that it gives back: nothing may change in them any more.
+ * Each thread has a word of its own in every page.  The case counts each
+ * MADV_DONTNEED when it begins and when it ends: a value that was stored before
+ * it began must not be read after it ended.  The case also keeps a reference to
+ * the pages that it gives back: their contents must not change any more.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
-#include <linux/jiffies.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/pgtable.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#include "../lib/ptwalk.h"
 
 #define NR_REGIONS	2
 #define LEN		(NR_REGIONS * HPAGE_PMD_SIZE)
@@ -45,7 +40,7 @@ static unsigned long page_addr(unsigned int i)
 		i % NR_PAGES * PAGE_SIZE;
 }
 
-/* Stores, and looks a moment later what has become of it. */
+/* Stores a value, and reads it again a moment later. */
 static void store_and_read(struct give_back *g, u64 __user *word)
 {
 	unsigned long begun, ended;
@@ -78,7 +73,7 @@ static void store_in_all_pages(void *arg, unsigned int id)
 	}
 }
 
-/* Small pages only come with a fault where huge ones are not allowed. */
+/* A fault allocates small pages only if huge ones are not allowed. */
 static int make_huge(void)
 {
 	int ret;
@@ -139,10 +134,8 @@ static void dontneed_leaves_no_translation(struct kunit *test)
 	void *copy;
 
 	ptwalk_need_thp(test);
-	g = kunit_kzalloc(test, sizeof(*g), GFP_KERNEL);
-	copy = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, g);
-	KUNIT_ASSERT_NOT_NULL(test, copy);
+	g = ptwalk_zalloc(test, sizeof(*g));
+	copy = ptwalk_zalloc(test, PAGE_SIZE);
 	ptwalk_map(test, PTWALK_BASE, LEN);
 	ptwalk_fill_small(test, PTWALK_BASE, LEN, 0);
 	ptwalk_settle_collapses(test);
@@ -172,16 +165,9 @@ static void dontneed_leaves_no_translation(struct kunit *test)
 	KUNIT_EXPECT_GT(test, stores, 0);
 }
 
-static struct kunit_case ptwalk_dontneed_cases[] = {
+static struct kunit_case dontneed_cases[] = {
 	KUNIT_CASE_SLOW(dontneed_leaves_no_translation),
 	{}
 };
 
-static struct kunit_suite ptwalk_dontneed_suite = {
-	.name = "ptwalk_dontneed",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_dontneed_cases,
-};
-
-kunit_test_suite(ptwalk_dontneed_suite);
+PTWALK_SUITE(dontneed);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The walkers of ptwalk_torture.ko, and what they take for a failure.
- */
+/* The walkers of ptwalk_torture.ko, and the failures that they find. */
 #define pr_fmt(fmt) "ptwalk-torture: " fmt
 
 #include <linux/delay.h>
@@ -15,8 +13,9 @@
 #include <linux/time64.h>
 #include <linux/uaccess.h>
 
-#include "torture_module.h"
-#include "walk.h"
+#include "../kernel.h"
+#include "../lib/common.h"
+#include "internal.h"
 
 #define MAX_REPORTS	20
 
@@ -66,7 +65,7 @@ static u32 generation(struct torture *t, unsigned int region)
 	return smp_load_acquire(&t->ctl->regions[region].gen);
 }
 
-/* After the word was read. */
+/* Called after the word was loaded. */
 static void judge(struct torture *t, const struct look *l, enum walk_kind kind)
 {
 	u32 gen = l->word >> 32, after;
@@ -86,24 +85,17 @@ static void judge(struct torture *t, const struct look *l, enum walk_kind kind)
 	}
 }
 
-static u64 first_word(struct page *page)
-{
-	u64 *ptr = kmap_local_page(page);
-	u64 word = READ_ONCE(*ptr);
-
-	kunmap_local(ptr);
-	return word;
-}
-
 /* ----------------------------------------------------------------- walking */
 
-/* Part of the table that is being collapsed, or 0. */
+/* Address of the memory that is being collapsed, or 0. */
 static unsigned long collapsing(struct torture *t)
 {
 	return READ_ONCE(t->ctl->collapsing);
 }
 
-/* The first region, where tables go under living mappings, half of the time. */
+/*
+ * Half of the time the first region, where tables of live mappings are freed.
+ */
 static void choose(struct torture *t, struct walker *w, struct look *l)
 {
 	unsigned long addr = collapsing(t);
@@ -117,7 +109,7 @@ static void choose(struct torture *t, struct walker *w, struct look *l)
 	} while (l->region->hole &&
 		 l->page % l->region->hole == l->region->hole - 1);
 	l->addr = l->region->addr + l->page * PAGE_SIZE;
-	/* A reference of who walks from inside would let the collapse fail. */
+	/* A reference by GUP-fast would make the collapse fail. */
 	if (!current->mm && addr - l->region->addr < l->region->nr_pages * PAGE_SIZE) {
 		l->addr = addr + (l->addr & ~PMD_MASK);
 		l->page = (l->addr - l->region->addr) >> PAGE_SHIFT;
@@ -131,13 +123,13 @@ static enum walk_kind get(struct torture *t, struct look *l)
 
 	if (get_user_pages_fast_only(l->addr, 1, 0, &page) != 1)
 		return WALK_MISSED;
-	l->word = first_word(page);
+	l->word = ptwalk_first_word(page);
 	judge(t, l, WALK_GET);
 	put_page(page);
 	return WALK_GET;
 }
 
-/* What is stored through a pin is read at the address. */
+/* A value that is stored through a pin must be read at the address. */
 static void store_pinned(struct torture *t, struct walker *w, struct look *l,
 			 struct page *page)
 {
@@ -160,7 +152,7 @@ static enum walk_kind pin(struct torture *t, struct walker *w, struct look *l)
 
 	if (pin_user_pages_fast(l->addr, 1, FOLL_WRITE, &page) != 1)
 		return WALK_MISSED;
-	l->word = first_word(page);
+	l->word = ptwalk_first_word(page);
 	judge(t, l, WALK_PIN);
 	if (l->region->flags & TORTURE_COUNTED)
 		store_pinned(t, w, l, page);
@@ -209,21 +201,11 @@ static bool find_entry(struct mm_struct *mm, unsigned long addr,
 static bool find_entry(struct mm_struct *mm, unsigned long addr,
 		       struct entry *e)
 {
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t *pmdp, pmd;
+	pmd_t *pmdp = ptwalk_pmd_offset(mm, addr), pmd;
 	pte_t pte;
 
-	if (pgd_none(READ_ONCE(*pgd)))
+	if (!pmdp)
 		return false;
-	p4d = p4d_offset(pgd, addr);
-	if (!p4d_present(READ_ONCE(*p4d)))
-		return false;
-	pud = pud_offset(p4d, addr);
-	if (!pud_present(READ_ONCE(*pud)))
-		return false;
-	pmdp = pmd_offset(pud, addr);
 	pmd = pmdp_get_lockless(pmdp);
 	if (!pmd_present(pmd))
 		return false;
@@ -243,8 +225,8 @@ static bool find_entry(struct mm_struct *mm, unsigned long addr,
 #endif
 
 /*
- * The table is one until the walk ends.  Its page would otherwise lose its type
- * at once, as it is not given back while it has one.
+ * A table must stay a table until the walk ends.  If it were freed, its page
+ * would have lost its type first.
  */
 static bool is_table(const struct entry *e)
 {
@@ -252,8 +234,9 @@ static bool is_table(const struct entry *e)
 }
 
 /*
- * Looks into a page without a reference.  It is the right one if the entry is
- * still the same after that: entries are cleared before pages are freed.
+ * Loads a word of a page without a reference.  The page is the right one if the
+ * entry is still the same after that, since an entry is cleared before its page
+ * is freed.
  */
 static bool look_through(struct entry *e, struct look *l)
 {
@@ -261,15 +244,15 @@ static bool look_through(struct entry *e, struct look *l)
 	    copy_from_kernel_nofault(&l->word, pfn_to_kaddr(e->pfn),
 				     sizeof(l->word)))
 		return false;
-	/* The word before the entry. */
+	/* Orders the load of the word before that of the entry. */
 	smp_rmb();
 	return pte_val(READ_ONCE(*e->ptep)) == e->val;
 }
 
 /*
- * From outside, where nothing waits for it, a walker stays until the collapse of
- * its table is over, which must not free it.  The clock, as delay loops take far
- * longer than they say in an emulator.
+ * A walker from outside, which no flush waits for, stays until the collapse of
+ * its table has ended; the collapse must not free the table.  Uses the clock,
+ * since delay loops take far longer in an emulator.
  */
 static void stay(struct torture *t, const struct look *l, u32 random)
 {
@@ -328,7 +311,7 @@ static void walk_somewhere(struct torture *t, struct walker *w)
 	else
 		kind = get(t, &l);
 	w->walks[kind]++;
-	/* Collapse and migration need a moment without references. */
+	/* Collapse and migration succeed only without references. */
 	if (random % (current->mm ? 16 : 64) == 0)
 		usleep_range(500, 1000);
 }

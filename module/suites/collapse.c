@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Collapse of small pages into a huge page: whom it interrupts, what becomes
- * of the PTE table, and what is left when it fails.
+ * Collapse of small pages into a huge page: the CPUs that it interrupts, the
+ * fate of the PTE table, and the memory after a collapse that fails.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
-#include <linux/shmem_fs.h>
-#include <linux/uaccess.h>
 
-#include "ptwalk.h"
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 #define NR_COLLAPSES	8
 #define GEN		1
-/* More than a page of powerpc holds. */
+/* More than fit into a page of powerpc. */
 #define MAX_SPARE_TABLES	320
 
 /* Fills NR_COLLAPSES huge pages worth of small pages. */
@@ -159,7 +155,10 @@ static void collapse_deposits_fresh_table(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, old);
 	KUNIT_ASSERT_EQ(test, 0, collapse_one());
 	KUNIT_ASSERT_TRUE(test, ptwalk_is_huge(mm, PTWALK_BASE));
-	/* Giving back one page splits, which takes the deposited table. */
+	/*
+	 * MADV_DONTNEED of one page splits the huge page, which uses the
+	 * deposited table.
+	 */
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_ASSERT_NOT_NULL(test, ptwalk_table(mm, PTWALK_BASE));
 	KUNIT_EXPECT_PTR_NE(test, ptwalk_table(mm, PTWALK_BASE), old);
@@ -223,21 +222,26 @@ static void collapse_leaks_no_table(struct kunit *test)
 	ptwalk_mm_enter(test);
 	len = fill_many(test);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
-	/* One is split, so that both ways to drop a deposited table are taken. */
+	/*
+	 * One huge page is split, so that both ways to drop a deposited table
+	 * are taken.
+	 */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
 	ptwalk_mm_leave(test);
 	ptwalk_expect_tables(test, before);
 }
 
-/* powerpc cuts tables out of a page: takes those left over from the last. */
+/*
+ * powerpc cuts tables out of a page.  Uses those that are left in the last
+ * page.
+ */
 static void use_up_tables(struct kunit *test)
 {
 	unsigned long addr = PTWALK_BASE + 2 * PMD_SIZE;
 	unsigned long end = addr + MAX_SPARE_TABLES * PMD_SIZE;
 
-	ptwalk_map(test, addr, end - addr);
-	ptwalk_no_huge(test, addr, end - addr);
+	ptwalk_map_small(test, addr, end - addr);
 	ptwalk_fill(test, addr, PAGE_SIZE, GEN);
 	ptwalk_fail_arm();
 	do {
@@ -258,7 +262,7 @@ static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
 	if (what == PTWALK_FAIL_KERNEL)
 		use_up_tables(test);
 	ptwalk_fail_arm();
-	/* Somebody may have a page of it for a moment. */
+	/* Something may hold a page of it for a moment. */
 	do {
 		ret = do_madvise(current->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				 MADV_COLLAPSE);
@@ -266,7 +270,7 @@ static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
 	ptwalk_fail_disarm();
 	ptwalk_fail_restore(test);
 	kunit_info(test, "collapse returned %d\n", ret);
-	/* Without the series it needs no table. */
+	/* Without the series a collapse needs no table. */
 	if (PTWALK_SERIES || what == PTWALK_FAIL_ALL)
 		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
 	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
@@ -282,7 +286,9 @@ static void collapse_without_huge_page(struct kunit *test)
 	collapse_without_memory(test, PTWALK_FAIL_ALL);
 }
 
-/* Broken: as above, where the huge page can be had but no page table. */
+/*
+ * Broken: as above, if the huge page is allocated but a page table cannot be.
+ */
 static void collapse_without_page_table(struct kunit *test)
 {
 	collapse_without_memory(test, PTWALK_FAIL_KERNEL);
@@ -297,7 +303,7 @@ static unsigned long fill_many_shmem(struct kunit *test)
 	ptwalk_need_thp(test);
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");
-	file = ptwalk_own_file(test, shmem_file_setup("ptwalk", len, 0));
+	file = ptwalk_own_file(test, ptwalk_shmem_file(len));
 	ptwalk_map_file(test, file, PTWALK_BASE, len);
 	ptwalk_fill(test, PTWALK_BASE, len, GEN);
 	return len;
@@ -315,7 +321,7 @@ static void shmem_collapse_table_outlives_walker(struct kunit *test)
 	expect_outlived(test, fill_many_shmem);
 }
 
-/* A file that nobody has open for writing: only then does the kernel collapse it. */
+/* The kernel collapses only a file that is not open for writing. */
 static struct file *readonly_file(struct kunit *test, unsigned long len)
 {
 	struct vfsmount *mnt = ptwalk_mount(test, "ramfs");
@@ -352,7 +358,7 @@ static unsigned long fill_many_file(struct kunit *test)
 
 	ptwalk_need_thp(test);
 	if (!IS_ENABLED(CONFIG_READ_ONLY_THP_FOR_FS))
-		kunit_skip(test, "needs CONFIG_READ_ONLY_THP_FOR_FS: make variants VARIANTS=filethp");
+		kunit_skip(test, "needs CONFIG_READ_ONLY_THP_FOR_FS: VARIANT=filethp");
 	file = readonly_file(test, len);
 	for (offset = 0; offset < len; offset += PAGE_SIZE)
 		tag_page_of(test, file, offset);
@@ -375,7 +381,7 @@ static void file_collapse_table_outlives_walker(struct kunit *test)
 	expect_outlived(test, fill_many_file);
 }
 
-static struct kunit_case ptwalk_collapse_cases[] = {
+static struct kunit_case collapse_cases[] = {
 	KUNIT_CASE(collapse_broadcasts_nothing),
 	KUNIT_CASE(collapse_spares_other_cpus),
 	KUNIT_CASE(collapse_keeps_contents),
@@ -394,11 +400,4 @@ static struct kunit_case ptwalk_collapse_cases[] = {
 	{}
 };
 
-static struct kunit_suite ptwalk_collapse_suite = {
-	.name = "ptwalk_collapse",
-	.init = ptwalk_case_init,
-	.exit = ptwalk_case_exit,
-	.test_cases = ptwalk_collapse_cases,
-};
-
-kunit_test_suite(ptwalk_collapse_suite);
+PTWALK_SUITE(collapse);

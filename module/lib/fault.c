@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes page allocations of the case fail, through fail_page_alloc, whose
- * settings are files in debugfs.
+ * Makes page allocations of the case fail through fail_page_alloc, which has
+ * its settings in debugfs.
  */
 #include <linux/kernel.h>
-#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "ptwalk.h"
@@ -12,7 +11,7 @@
 #define FAULT_DIR	"/sys/kernel/debug/fail_page_alloc/"
 #define FAULT_TEXT	16
 
-/* First the filter: from then on only a task that is armed is affected. */
+/* The filter is first: from then on only a task that is armed is affected. */
 static struct {
 	const char *name;
 	const char *value[PTWALK_FAIL_ALL + 1];
@@ -52,7 +51,7 @@ static int write_setting(int i, const char *text)
 
 static int restore_error;
 
-/* All of them, even if one fails; the filter last. */
+/* All settings, even if one fails; the filter is last. */
 static void restore_settings(void *unused)
 {
 	int i, ret;
@@ -85,8 +84,7 @@ void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what)
 	if (ret)
 		kunit_skip(test, "cannot read %s (%d): is debugfs mounted?",
 			   FAULT_DIR, ret);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_settings,
-							   NULL));
+	ptwalk_at_end(test, restore_settings, NULL);
 	for (i = 0; i < ARRAY_SIZE(setting) && !ret; i++)
 		ret = write_setting(i, setting[i].value[what]);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "cannot write below %s", FAULT_DIR);
@@ -142,5 +140,5 @@ void ptwalk_expect_singles(struct kunit *test, long before, long nr)
 {
 	if (before >= 0)
 		KUNIT_EXPECT_GE_MSG(test, ptwalk_singles() - before, nr,
-				    "a batch page was had");
+				    "a batch page was allocated");
 }

@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads and writes the files by which the kernel shows and takes settings; and
- * keeps those that a case maps.
+ * Files: reads and writes settings of the kernel, and keeps the files that a
+ * case maps.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "ptwalk.h"
 
-/* Below PTWALK_BASE, and in no page table that a case looks at. */
+/* Below PTWALK_BASE, in no page table that a case looks at */
 #define BOUNCE		(PTWALK_BASE / 4)
 #define VMSTAT_SIZE	SZ_16K
 #define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 
-/* For files that take user memory only, as those of debugfs. */
+/* For files that take only user memory, such as those of debugfs. */
 static ssize_t transfer_user(struct file *file, char *buf, size_t len,
 			     bool write)
 {
@@ -155,10 +152,10 @@ long ptwalk_vm_event(const char *name)
 static char saved_pool[24];
 
 /**
- * ptwalk_pool_grow() - let there be more hugetlb pages
- * @pages: how many more
+ * ptwalk_pool_grow() - add hugetlb pages to the pool
+ * @pages: number of pages to add
  *
- * Where they cannot be had, nothing happens.
+ * The pool stays as it is if the kernel has none, or no memory for it.
  */
 void ptwalk_pool_grow(unsigned int pages)
 {
@@ -200,8 +197,7 @@ static void fput_action(void *file)
 struct file *ptwalk_own_file(struct kunit *test, struct file *file)
 {
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, fput_action, file));
+	ptwalk_at_end(test, fput_action, file);
 	return file;
 }
 
@@ -211,9 +207,9 @@ static void unmount_action(void *mnt)
 }
 
 /**
- * ptwalk_mount() - a new file system that nobody else sees
+ * ptwalk_mount() - mount a new file system that nothing else sees
  * @test: the case, which skips if the kernel does not have @type
- * @type: its type, of those that need no device
+ * @type: a type of file system that needs no device
  *
  * Return: the mount, which is gone when the case is over.
  */
@@ -226,8 +222,7 @@ struct vfsmount *ptwalk_mount(struct kunit *test, const char *type)
 		kunit_skip(test, "needs %s", type);
 	mnt = kern_mount(fs);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unmount_action,
-							   mnt));
+	ptwalk_at_end(test, unmount_action, mnt);
 	return mnt;
 }
 

@@ -12,7 +12,8 @@
 #include <linux/moduleparam.h>
 #include <linux/random.h>
 
-#include "ptwalk.h"
+#include "../kernel.h"
+#include "../lib/ptwalk.h"
 
 unsigned int ptwalk_duration_ms = 3000;
 module_param_named(duration_ms, ptwalk_duration_ms, uint, 0444);
@@ -65,21 +66,12 @@ void ptwalk_case_exit(struct kunit *test)
 	ptwalk_case_init(test);
 }
 
-static int __init check_range(const char *name, unsigned int value,
-			      unsigned int least, unsigned int most)
-{
-	if (value >= least && value <= most)
-		return 0;
-	pr_err("%s=%u is out of range: %u to %u\n", name, value, least, most);
-	return -EINVAL;
-}
-
 static int __init ptwalk_init(void)
 {
 	int ret;
 
-	ret = check_range("hold_ms", ptwalk_hold_ms, 100, 5000) ?:
-	      check_range("duration_ms", ptwalk_duration_ms, 1, 3600000) ?:
+	ret = ptwalk_check_range("hold_ms", ptwalk_hold_ms, 100, 5000) ?:
+	      ptwalk_check_range("duration_ms", ptwalk_duration_ms, 1, 3600000) ?:
 	      ptwalk_ipi_init();
 	if (ret)
 		return ret;
@@ -100,4 +92,4 @@ module_exit(ptwalk_exit);
 MODULE_DESCRIPTION("KUnit tests of lockless page-table walks");
 MODULE_LICENSE("GPL");
 MODULE_INFO(test, "Y");
-MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+PTWALK_IMPORT_KUNIT_EXPORTS();
