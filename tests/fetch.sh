@@ -74,8 +74,8 @@ own() {
 
 # used NOTICE SOURCE: build/tree is made of it, with a notice, once
 used() {
-	tree patched "$2" 2>&1 | tee "$T/out"
-	grep -q "notice: $1" "$T/out" || fail "no notice '$1'"
+	{ fetch_from "$2"; tree patched "$2"; } 2>&1 | tee "$T/out"	# as "make run" does
+	[ "$(grep -c "notice: $1" "$T/out")" -eq 1 ] || fail "not one notice '$1'"
 	[ "$(git -C "$T/b/v6.12/tree/patched" log --oneline source.. | wc -l)" -eq 3 ]
 	grep -q 'SUBLEVEL = 99' "$T/b/v6.12/tree/base/Makefile"
 	{ tree base "$2"; tree; } 2>&1 | tee "$T/out"	# the latter goes by what is there

@@ -80,4 +80,26 @@ test_interrupt_apply_plain() {
 	diff -r -x .git "$T/k" "$T/p.work"
 }
 
+test_interrupt_unapply_plain() {
+	fake_series "$T/p"; fake_kernel "$T/k"; rm -rf "$T/k/.git"; cp -r "$T/k" "$T/source"
+	make -s -C "$top" PATCHES="$T/p" apply KDIR="$T/k"; state "$T/k" >"$T/before"
+	slow git 'case "$*" in *" -R --apply"*) rm mm/new.c Kbuild ;; *) false ;; esac'
+	interrupt make -s -C "$top" PATCHES="$T/p" unapply KDIR="$T/k"
+	grep -q 'is as it was' "$T/out"
+	state "$T/k" | diff "$T/before" -
+	make -s -C "$top" PATCHES="$T/p" unapply KDIR="$T/k"
+	diff -r "$T/k" "$T/source"
+}
+
+test_interrupt_unapply() {
+	fake_series "$T/p"; fake_kernel "$T/k"
+	make -s -C "$top" PATCHES="$T/p" apply KDIR="$T/k"; state "$T/k" >"$T/before"
+	slow git 'case "$*" in *" write-tree"*) ;; *) false ;; esac'
+	interrupt make -s -C "$top" PATCHES="$T/p" unapply KDIR="$T/k"
+	grep -q 'is as it was' "$T/out"
+	state "$T/k" | diff "$T/before" -
+	make -s -C "$top" PATCHES="$T/p" unapply KDIR="$T/k"
+	[ "$(git -C "$T/k" rev-parse HEAD)" = "$(git -C "$T/k" rev-parse source)" ]
+}
+
 run_tests
