@@ -4,6 +4,7 @@
 # KDIR, a Linux tree of the user: what apply and unapply share.  Sourcing it sets
 # kind (git or plain), the topics of its base, those that it carries, and tmp,
 # a folder that goes at the end.
+
 given=${PATCHES-}${BASE-}
 . "${BASH_SOURCE[0]%/*}/common.sh"
 . "${BASH_SOURCE[0]%/*}/patches.sh"
