@@ -263,13 +263,18 @@ const char *ptwalk_set_up_sharing(struct kunit *test, struct ptwalk_sharing *s,
  * @test: the case, which has entered an address space; the first five PUDs from
  *	%PTWALK_BASE are used
  *
- * Return: the process, until the case ends; %NULL if no table can be shared.
+ * The case fails if no table can be shared.
+ *
+ * Return: the process, until the case ends.
  */
 struct ptwalk_process *ptwalk_sharer(struct kunit *test)
 {
+	const char *lacks;
 	struct ptwalk_sharing s;
 
-	return ptwalk_set_up_sharing(test, &s, 1) ? NULL : s.p[0];
+	lacks = ptwalk_set_up_sharing(test, &s, 1);
+	KUNIT_ASSERT_NULL_MSG(test, lacks, "no shared PMD table: %s", lacks);
+	return s.p[0];
 }
 
 /**

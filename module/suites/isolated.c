@@ -65,6 +65,7 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct ptwalk_process *sharer;
 	struct ptwalk_crew *crew;
+	long singles = ptwalk_singles();
 	unsigned long end;
 
 	ptwalk_need_thp(test);
@@ -92,6 +93,7 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 		   num_online_cpus(), (sharer ? 3 : 2) * rounds, sync, failed);
 	KUNIT_EXPECT_EQ(test, sync, 0);
 	KUNIT_EXPECT_LT(test, failed, rounds);
+	ptwalk_expect_singles(test, singles, 2 * rounds - failed);
 }
 
 static struct kunit_case isolated_cases[] = {

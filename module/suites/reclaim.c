@@ -273,6 +273,7 @@ static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 static void giving_tables_back_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
+	int i;
 
 	ptwalk_spread(test, mm, table_addr(NR_TABLES));
 	ptwalk_ipi_start();
@@ -281,6 +282,10 @@ static void giving_tables_back_broadcasts_nothing(struct kunit *test)
 	ptwalk_measure(test, "dontneed_table", NR_TABLES);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +
 				 ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
+	/* Nothing was measured if the tables are still there. */
+	if (PTWALK_SERIES && !keeps_tables)
+		for (i = 0; i < NR_TABLES; i++)
+			KUNIT_EXPECT_FALSE(test, has_table(table_addr(i)));
 }
 
 /* Broken: memory or tables are lost each time. */
