@@ -22,7 +22,7 @@ test_results_keep_every_line() {
 	FAIL hash/base/s.b (why, with / and |)
 	SKIP hash/base/s.c (no)
 	FAIL hash/base/boot (hang: x)
-	PASS hash/base/s.d (fails as it must: needs the series: (really))
+	XFAIL hash/base/s.d (needs the series: (really))
 	FAIL hash/base/kernel-log (WARNING: x)
 	END
 }
@@ -68,12 +68,89 @@ test_failed_and_skipped_is_failed() {
 		'end: ok tests=2 failed=0 skipped=2 complaints=0' >"$T/run/verdict.log"
 	echo '0 ok: well' >"$T/run/result.txt"
 	touch "$T/run/console.log"
-	"$top/scripts/judge" "$T/run" --machine x86 >"$T/out" || :
+	other_top tests/expected 'strict: -' 'ptwalk_x.b x86 skip -- why'
+	"$T/top/scripts/judge" "$T/run" --machine x86 >"$T/out" || :
 	cat "$T/out"
 	diff - "$T/out" <<-'END'
 	FAIL ptwalk_x.a (at x.c:1 Expected lost == 0)
 	SKIP ptwalk_x.b (too short)
 	END
+}
+
+# boot MACHINE VARIANT TOPICS RULE...: case a passes, b fails, c is skipped; what the
+# judge says with these rules
+boot() {
+	local machine=$1 variant=$2 topics=$3
+	shift 3
+	mkdir -p "$T/run"
+	printf '%s\n' 'ptwalk-verdict 1' 'run: kunit filter: *' 'plan: suites=1' 'KTAP version 1' '1..1' \
+		'    KTAP version 1' '    # Subtest: ptwalk_x' '    1..3' '    ok 1 a' \
+		'    not ok 2 b # too bad' '    ok 3 c # SKIP no time' 'not ok 1 ptwalk_x' \
+		'end: fail tests=3 failed=1 skipped=1 complaints=0' >"$T/run/verdict.log"
+	echo '1 fail: end: fail' >"$T/run/result.txt"
+	touch "$T/run/console.log"
+	other_top tests/expected 'strict: - kasan' "$@"
+	"$T/top/scripts/judge" "$T/run" --machine "$machine" --variant "$variant" --topics "$topics" >"$T/out" || :
+	cat "$T/out"
+}
+
+test_unlisted_failure_and_skip_fail() {
+	boot x86 - '*' '# nothing'
+	diff - "$T/out" <<-'END'
+	PASS ptwalk_x.a
+	FAIL ptwalk_x.b (too bad)
+	FAIL ptwalk_x.c (is skipped, and tests/expected has no reason why: no time)
+	END
+}
+
+test_skips_of_other_variants_need_no_reason() {
+	boot x86 pae '*' '# nothing'
+	diff - "$T/out" <<-'END'
+	PASS ptwalk_x.a
+	FAIL ptwalk_x.b (too bad)
+	SKIP ptwalk_x.c (no time)
+	END
+}
+
+test_listed_failure_and_skip() {
+	boot x86 kasan 'tests tables' 'ptwalk_x.b x86,hash collapse -- it broadcasts' 'ptwalk_x.* */kasan skip/hash -- slow' \
+		'ptwalk_x.a x86,!*/kasan skip -- not here'
+	diff - "$T/out" <<-'END'
+	FAIL ptwalk_x.a (runs, though tests/expected says that it is skipped here: slow)
+	FAIL ptwalk_x.b (too bad)
+	SKIP ptwalk_x.c (no time)
+	END
+	boot x86 - 'tests tables' 'ptwalk_x.b x86,hash collapse -- it broadcasts' 'ptwalk_x.c *,!hash skip -- short'
+	diff - "$T/out" <<-'END'
+	PASS ptwalk_x.a
+	XFAIL ptwalk_x.b (it broadcasts)
+	SKIP ptwalk_x.c (no time)
+	END
+}
+
+test_topic_that_is_there_makes_it_pass() {
+	boot x86 - '*' 'ptwalk_x.b x86 collapse -- it broadcasts' 'ptwalk_x.c x86 skip/hash -- short'
+	grep -qx 'FAIL ptwalk_x.b (too bad)' "$T/out"
+	grep -q '^FAIL ptwalk_x.c (is skipped, ' "$T/out"
+	boot x86 - '*' 'ptwalk_x.b x86 none -- not mended yet' 'ptwalk_x.c * skip -- short'
+	grep -qx 'XFAIL ptwalk_x.b (not mended yet)' "$T/out"
+}
+
+test_case_that_should_fail_and_passes_fails() {
+	boot x86 - tests 'ptwalk_x.a x86 collapse -- it broadcasts' 'ptwalk_x.c x86 collapse -- it waits'
+	grep -qx 'FAIL ptwalk_x.a (passes, though it should fail here: it broadcasts)' "$T/out"
+	grep -qx 'FAIL ptwalk_x.c (is skipped, though it should fail here: it waits)' "$T/out"
+}
+
+test_listed_case_that_never_ran_fails() {
+	boot x86 - tests 'ptwalk_x.[bc] x86 skip -- no glob of this kind' 'ptwalk_y.z x86 collapse -- gone' 'ptwalk_y.w hash collapse -- elsewhere'
+	grep -q '^FAIL ptwalk_y.z (in tests/expected for this machine, but never ran)' "$T/out"
+	! grep 'ptwalk_y.w' "$T/out"
+}
+
+test_malformed_expectation_is_named() {
+	boot x86 - '*' '# head' 'ptwalk_x.b x86 it broadcasts'
+	grep -q '^FAIL tests/expected (line 3 is not ' "$T/out"
 }
 
 test_program_says_why() {
@@ -96,7 +173,7 @@ test_program_says_why() {
 panics_once() {
 	BUILD=$T/b
 	local run=$T/b/v6.12/run/x86_64-patched
-	mkdir -p "$run"
+	mkdir -p "$run" "$T/b/v6.12/log"
 	other_top scripts/boot '#!/bin/sh' "echo 'Oops: $1' >'$run/console.log'" \
 		"echo '-accel tcg,thread=multi' >'$run/qemu.cmd'" \
 		"[ ! -e '$run/twice' ] || exit 0" "touch '$run/twice'" 'exit 4'

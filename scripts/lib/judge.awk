@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)".
-# Input files: tests/base-expected (or /dev/null), then verdict.log.
-# Variables: machine (default: what init says); cut_short: the machine is known
-# not to have got to its end, so what is missing need not be said.
+# Input files: tests/expected, then verdict.log.
+# Variables: machine (default: what init says); variant ("-": the usual one); topics
+# of the series that the kernel has ("*": all); cut_short: the machine is known not
+# to have got to its end, so what is missing need not be said.
 
 function report(what, name, reason) {
 	print what, name (reason == "" ? "" : " (" reason ")")
@@ -10,16 +11,78 @@ function report(what, name, reason) {
 		failures++
 }
 
-# --- tests/base-expected: suite.case machine,machine? reason
+# --- tests/expected: CASE WHERE WHAT -- why
 FILENAME == ARGV[1] {
-	if (/^#/ || NF < 3)
+	if (/^#/ || !NF)
 		next
-	on = "," $2 ","
-	name = $1
-	sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+/, "")
-	expected_on[name] = on
-	expected_why[name] = $0
+	if (sub(/^strict: /, "")) {
+		strict = " " $0 " "
+		next
+	}
+	at = index($0, " -- ")
+	if (!at || split(substr($0, 1, at - 1), field) != 3) {
+		report("FAIL", "tests/expected", "line " FNR " is not \"CASE WHERE WHAT -- why\"")
+		next
+	}
+	rules++
+	rule_case[rules] = field[1]
+	rule_where[rules] = field[2]
+	rule_what[rules] = field[3]
+	rule_why[rules] = substr($0, at + 4)
 	next
+}
+
+# glob(TEXT, PATTERN): "*" is any text
+function glob(text, pattern) {
+	gsub(/[.+?^$(){}|\[\]\\]/, "\\\\&", pattern)
+	gsub(/[*]/, ".*", pattern)
+	return text ~ ("^" pattern "$")
+}
+
+# here(WHERE): is this machine and variant among these?
+function here(where,	i, n, item, found) {
+	n = split(where, item, ",")
+	for (i = 1; i <= n; i++) {
+		if (item[i] !~ /\//)
+			item[i] = item[i] "/*"
+		if (item[i] ~ /^!/) {
+			if (glob(machine "/" variant, substr(item[i], 2)))
+				return 0
+		} else if (glob(machine "/" variant, item[i])) {
+			found = 1
+		}
+	}
+	return found
+}
+
+function has_topic(topic) { return topics == "*" && topic != "none" || index(" " topics " ", " " topic " ") }
+
+# expected(NAME): "fail", "skip" or "pass"; the reason in expected_why
+function expected(name,	i, what, result) {
+	result = "pass"
+	for (i = 1; i <= rules; i++) {
+		if (!glob(name, rule_case[i]) || !here(rule_where[i]))
+			continue
+		what = outcome(rule_what[i])
+		if (what == "pass")
+			continue
+		used[i] = 1
+		# What is skipped cannot fail.
+		if (result != "skip") {
+			result = what
+			expected_why = rule_why[i]
+		}
+	}
+	return result
+}
+
+# outcome(WHAT): of that field, with the topics that this kernel has
+function outcome(what) {
+	if (what == "skip")
+		return "skip"
+	if (sub(/^skip\//, "", what))
+		return has_topic(what) ? "pass" : "skip"
+	return has_topic(what) ? "pass" : "fail"
 }
 
 { sub(/\r$/, "") }
@@ -104,18 +167,21 @@ function result(	bad, name, skip, at) {
 	broken = collecting = 0
 }
 
-function judge_case(name, bad, skipped, skip,	must_fail, may_fail) {
-	must_fail = (name in expected_on) && index(expected_on[name], "," machine ",")
-	may_fail = (name in expected_on) && index(expected_on[name], "," machine "?,")
-	if ((must_fail || may_fail) && bad)
-		report("XFAIL", name, "needs the series: " expected_why[name])
-	else if (must_fail)
-		report("FAIL", name, (skipped ? "skipped" : "passes") \
-			" without the series, though it should fail there: " expected_why[name])
+function judge_case(name, bad, skipped, skip,	want) {
+	want = expected(name)
+	if (bad && want == "fail")
+		report("XFAIL", name, expected_why)
 	else if (bad)
 		report("FAIL", name, reason == "" ? "no reason given" : reason)
+	else if (want == "fail")
+		report("FAIL", name, (skipped ? "is skipped" : "passes") \
+			", though it should fail here: " expected_why)
+	else if (skipped && (want == "skip" || !index(strict, " " variant " ")))
+		report("SKIP", name, skip == "" ? expected_why : skip)
 	else if (skipped)
-		report("SKIP", name, skip == "" ? "no reason given" : skip)
+		report("FAIL", name, "is skipped, and tests/expected has no reason why: " skip)
+	else if (want == "skip")
+		report("FAIL", name, "runs, though tests/expected says that it is skipped here: " expected_why)
 	else
 		report("PASS", name, "")
 }
@@ -152,8 +218,8 @@ END {
 	else if (end_line !~ (" tests=" cases + 0 " failed=" bad_cases + 0 " "))
 		report("FAIL", "verdict", "lines lost: " cases + 0 " results here, but " end_line)
 	if (filter == "*" && !not_loaded)
-		for (name in expected_on)
-			if (!(name in seen) && index(expected_on[name], "," machine ","))
-				report("FAIL", name, "listed in tests/base-expected, but never ran")
+		for (i = 1; i <= rules; i++)
+			if (!(i in used) && here(rule_where[i]) && outcome(rule_what[i]) != "pass")
+				report("FAIL", rule_case[i], "in tests/expected for this machine, but never ran")
 	exit failures > 0
 }
