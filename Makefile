@@ -4,7 +4,8 @@
 help:
 	@scripts/help
 TARGETS := run check deps fetch tree kernel module boot apply unapply sublevels series table bisect \
-	mutants variants models static torture walk-code bench selftests clean
+	mutants variants models static torture walk-code bench selftests report \
+	clean
 $(TARGETS):
 	@scripts/$(or $(script-$@),$@)
 print-image:

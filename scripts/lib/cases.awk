@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Prints "CASE<TAB>EVIDENCE<TAB>WHAT A USER WOULD NOTICE" of each case of a suite, in the
+# order in which it runs.  Input files: tests/expected, the mutants, the source of the
+# suite.  Variable: suite, its name.
+FNR == 1 { file++; kind = FILENAME ~ /expected$/ ? "expected" : FILENAME ~ /\.patch$/ ? "mutant" : "source" }
+
+function glob(text, pattern) {
+	gsub(/[.+?^$(){}|\[\]\\]/, "\\\\&", pattern)
+	gsub(/[*]/, ".*", pattern)
+	return text ~ ("^" pattern "$")
+}
+
+# the topics without which it fails
+kind == "expected" {
+	if (!/^#/ && / -- / && $3 !~ /^skip/) {
+		needs++
+		need_case[needs] = $1
+		need_topic[needs] = $3
+	}
+	next
+}
+
+# the mutants that it kills; one that survives proves nothing
+kind == "mutant" {
+	if (FNR == 1)
+		killers = survives = ""
+	if (sub(/^Killed-by: /, ""))
+		killers = $0
+	if (/^Survives: /)
+		survives = 1
+	if (/^---/) {
+		n = survives ? 0 : split(killers, glob_of, " ")
+		for (i = 1; i <= n; i++) {
+			kills++
+			kill_case[kills] = glob_of[i]
+			kill_mutant[kills] = FILENAME
+			sub(/.*\//, "", kill_mutant[kills])
+			sub(/-.*/, "", kill_mutant[kills])
+		}
+		nextfile
+	}
+	next
+}
+
+# the comment above a function, from "Broken:" to its end
+/Broken: / {
+	text = $0
+	sub(/.*Broken: /, "", text)
+	reading = 1
+}
+reading {
+	if (!/Broken: /) {
+		line = $0
+		sub(/^[ \t]*\*?[ \t]*/, "", line)
+		sub(/^\/$/, "*/", line)
+		text = text " " line
+	}
+	if (/\*\//) {
+		sub(/[ \t]*\*?\/.*/, "", text)
+		reading = 0
+	}
+}
+/^static void [a-z0-9_]+\(/ {
+	name = $3
+	sub(/\(.*/, "", name)
+	broken[name] = text
+	text = ""
+}
+/^\t(KUNIT_)?CASE[A-Z_]*\(/ {
+	name = $1
+	sub(/^(KUNIT_)?CASE[A-Z_]*\(/, "", name)
+	sub(/[,)].*/, "", name)
+	if (!(name in listed)) {
+		listed[name] = 1
+		order[++cases] = name
+	}
+}
+
+function evidence(name,	i, list, seen) {
+	for (i = 1; i <= needs; i++)
+		if (glob(suite "." name, need_case[i]) && !seen[need_topic[i]]++)
+			list = list (list == "" ? "" : ", ") need_topic[i]
+	for (i = 1; i <= kills; i++)
+		if (glob(suite "." name, kill_case[i]) && !seen[kill_mutant[i]]++)
+			list = list (list == "" ? "" : ", ") kill_mutant[i]
+	return list
+}
+
+END {
+	for (i = 1; i <= cases; i++)
+		printf "%s\t%s\t%s\n", order[i], evidence(order[i]), broken[order[i]]
+}
