@@ -4,6 +4,8 @@
 # The matrix of scripts/matrix.list.  A cell is a kernel, a machine, and what runs
 # there: ARCH MACHINE FLAVOR VARIANT SUITE.  To be sourced after common.sh.
 
+. "$top/scripts/lib/patches.sh"
+. "$top/scripts/lib/ledger.sh"
 LIST=$top/scripts/matrix.list
 
 # column LIST FIELD: the words of a list in one field, in order, each once
@@ -124,12 +126,41 @@ judge_cell() {
 # label NAME: the judge's lines, each case named NAME/suite.case
 label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL) ,&$1/,"; }
 
-# judged CELL: the judge's lines, labelled; none is a failure
+# measured CELL: what its boot has measured, a line each: "cpus N", "measure OPERATION
+# OPS SYNC" (CPUs interrupted to wait for walkers), "tlbie OPERATION OPS TLBIE", and
+# "vmpte GB STEP_MB KB" (page tables left)
+measured() {
+	local log
+	log=$(run_dir "$1")/verdict.log
+	[ ! -f "$log" ] || tr -d '\r' <"$log" | sed -n \
+		's/^uname: .* cpus: \([0-9]*\) .*/cpus \1/p
+		 s/.*# [^ ]*: measure: vmpte gb=\([0-9]*\) step_mb=\([0-9]*\) kb=\([0-9]*\).*/vmpte \1 \2 \3/p
+		 s/.*# [^ ]*: measure: \([^ ]*\) .*ops=\([0-9]*\) .*tlbie=\([0-9]*\).*/tlbie \1 \2 \3/p
+		 s/.*# [^ ]*: measure: \([^ ]*\) .*ops=\([0-9]*\) .*sync=\([0-9]*\).*/measure \1 \2 \3/p'
+}
+
+# counted: how many of the judge's lines on stdin say what
+counted() {
+	awk '{ n[$1]++ }
+		END {
+			printf "%d passed, %d failed, %d skipped%s\n", n["PASS"], n["FAIL"], n["SKIP"],
+				n["XFAIL"] ? ", " n["XFAIL"] " fail without the series" : ""
+		}'
+}
+
+# judged CELL: the judge's lines, labelled; none is a failure.  A run of all suites
+# goes into the ledger.
 judged() {
-	local lines
+	local lines name
+	name=$(cell_name "$1")
 	lines=$(judge_cell "$1") || :
 	[ -n "$lines" ] || lines='FAIL results (there are none)'
-	label "$(cell_name "$1")" <<<"$lines"
+	case " ${APPEND-} " in
+	*' ptwalk.filter='*|*' ptwalk.run='*) ;;
+	*)	counted <<<"$lines" | record kunit "$name"
+		measured "$1" | record measure "$name" ;;
+	esac
+	label "$name" <<<"$lines"
 }
 
 # ------------------------------------------------------------ what runs there
@@ -157,8 +188,10 @@ suite_torture() {
 		echo "SKIP $name (this kernel has no transparent huge pages)"
 	elif in_cell "$1" step "$name" "$log" "$top/scripts/torture" >&2 </dev/null; then
 		echo "PASS $name"
+		echo "SUCCESS, $DURATION s" | record torture "${name#torture-}"
 	else
 		echo "FAIL $name ($(tail -n1 "$log"))"
+		echo "FAILURE" | record torture "${name#torture-}"
 	fi
 }
 

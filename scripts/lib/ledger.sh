@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2154	# variables of common.sh
+# The ledger: what was run, where, and with which result.  A line has, separated by
+# tabs:
+#	CHECK  WHERE  BASE  KEY  DATE  RESULT
+# "make proof" copies it to tests/ledger, which is committed; "make report" renders it.
+# To be sourced after common.sh and patches.sh.
+
+LEDGER=$OUT/ledger
+COMMITTED=$top/tests/ledger
+
+# ledger_key: of what results depend on: the patches without their messages and line
+# numbers, the modules, the programs, the machines and configurations
+ledger_key() {
+	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
+		{
+			series_files | xargs sed -n '/^diff --git /,/^-- $/{ /^index /d; s/^@@ .*//; p }'
+			cd "$top" && find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
+				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
+				-o -name Kconfig.fragment \) ! -name '*.mod.c' | sort | xargs cat
+		} | sha256sum | cut -c1-10)
+	export LEDGER_KEY
+}
+
+# record CHECK WHERE: the lines of stdin are its result, and replace the one before
+record() {
+	ledger_key
+	(
+		mkdir -p "$OUT"
+		lock "$LEDGER.lock" 'the ledger'
+		[ ! -f "$LEDGER" ] || awk -F '\t' -v check="$1" -v where="$2" -v base="$BASE" \
+			'$1 != check || $2 != where || $3 != base' "$LEDGER" >"$LEDGER.new"
+		sed "s|^|$(printf '%s\t' "$1" "$2" "$BASE" "$LEDGER_KEY" "$(date -u +%Y-%m-%d)")|" >>"$LEDGER.new"
+		mv "$LEDGER.new" "$LEDGER"
+	)
+}
+
+# recorded FILE CHECK WHERE: its result; status 1 if there is none of this tree
+recorded() {
+	ledger_key
+	awk -F '\t' -v check="$2" -v where="$3" -v base="$BASE" -v key="$LEDGER_KEY" '
+		$1 == check && $2 == where && $3 == base {
+			stale += $4 != key
+			found = 1
+			print $6
+		}
+		END { exit stale || !found }' "$1"
+}
+
+# ledger_commit: what is new in the ledger goes to tests/ledger, sorted
+ledger_commit() {
+	touch "$COMMITTED"
+	awk -F '\t' '
+		{ id = $1 FS $2 FS $3 }
+		FNR == NR { if (!/^#/) { new[id] = 1; line[++n] = $0 }; next }
+		/^#/ || !(id in new)
+		END { for (i = 1; i <= n; i++) print line[i] }' "$LEDGER" "$COMMITTED" |
+		sort -s -t "$(printf '\t')" -k3,3 -k1,1 -k2,2 >"$COMMITTED.new"
+	mv "$COMMITTED.new" "$COMMITTED"
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The ledger of results, and the documents that are rendered from it.
+
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+ledger() {
+	BUILD=$T/b
+	fake_series "$T/p"
+	PATCHES=$T/p
+	unset LEDGER_KEY
+	. "$top/scripts/lib/common.sh"
+	. "$top/scripts/lib/matrix.sh"
+	COMMITTED=$T/committed
+}
+
+test_a_result_replaces_the_one_before() {
+	ledger
+	printf '%s\n' 'one' 'two' | record kunit x86/base
+	echo other | record kunit hash/base
+	echo three | record kunit x86/base
+	recorded "$LEDGER" kunit x86/base | diff - <(echo three)
+	recorded "$LEDGER" kunit hash/base | diff - <(echo other)
+	[ "$(wc -l <"$LEDGER")" -eq 2 ]
+}
+
+test_a_changed_patch_makes_results_stale_a_message_does_not() {
+	ledger
+	echo well | record kunit x86/base
+	sed -i 's/^So that people can read it/So that they can/' "$T"/p/0001-*
+	sed -i 's/^@@ -7,7 +7,7 @@/@@ -8,7 +8,7 @@/' "$T"/p/0001-*
+	unset LEDGER_KEY
+	recorded "$LEDGER" kunit x86/base | diff - <(echo well)
+	sed -i 's/^+line ten of gup/+line eleven of gup/' "$T"/p/0001-*
+	unset LEDGER_KEY
+	if recorded "$LEDGER" kunit x86/base; then fail 'a result of another patch was taken'; fi
+	if recorded "$LEDGER" kunit radix/base; then fail 'what was never run was taken'; fi
+}
+
+test_what_is_committed_keeps_what_was_not_run_again() {
+	ledger
+	printf '# head\nkunit\tradix/base\tv6.12\t-\t2026-01-01\told\nkunit\tx86/base\tv6.12\t-\t2026-01-01\told\n' >"$COMMITTED"
+	echo new | record kunit x86/base
+	ledger_commit
+	head -n1 "$COMMITTED" | grep -qx '# head'
+	cut -f1,2,6 "$COMMITTED" | sed 1d | diff - <(printf 'kunit\tradix/base\told\nkunit\tx86/base\tnew\n')
+}
+
+test_table_of_the_ledger() {
+	ledger
+	printf 'cpus 8\nmeasure collapse_anon 8 56\ntlbie munmap_thp 64 199\nvmpte 50 2 204\n' | record measure x86/base
+	echo '80 passed, 0 failed, 13 skipped' | record kunit x86/base
+	"$top/scripts/table" --ledger "$LEDGER" >"$T/out"
+	cat "$T/out"
+	grep -q '^anonymous THP collapse  *7  ' "$T/out"
+	grep -q '^munmap of a THP x 64  *199  ' "$T/out"
+	grep -q '^x86    base     80 passed, 0 failed, 13 skipped' "$T/out"
+	grep -q '^hash   patched  not run' "$T/out"
+}
+
+test_edited_table_is_named() {
+	mkdir "$T/copy"
+	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
+	cd "$T/copy"
+	scripts/report --check
+	sed -i '/report: suites/,/report end/s/ptwalk_gup  /ptwalk_gap  /' Documentation/testing.rst
+	if scripts/report --check >"$T/out"; then fail 'it was not noticed'; fi
+	grep -q '^Documentation/testing.rst: a generated part' "$T/out"
+	scripts/report
+	scripts/report --check
+}
+
+run_tests
