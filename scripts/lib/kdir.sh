@@ -97,9 +97,10 @@ refuse_if_in_part() {
 	for t in "${TOPIC[@]}"; do
 		mapfile -t own < <(topic_files "$t")
 		for ((n = ${#own[@]} - 1; n > 0; n--)); do
-			is_carried "$t" || ! fits -R "${own[@]:0:n}" ||
+			if ! is_carried "$t" && fits -R "${own[@]:0:n}"; then
 				die "$KDIR already carries the first $n of ${#own[@]} patches of topic $t" \
 					"git am the rest of them, from ${own[n]##*/} on; or take those $n out first"
+			fi
 		done
 	done
 }
@@ -141,7 +142,7 @@ cleanup() {
 	trap '' INT TERM HUP
 	[ -z "$changing" ] || undo_files
 	[ ! -e "$tmp/tree" ] || kgit worktree remove --force "$tmp/tree"
-	[ $rc -eq 0 ] || [ -z "$begun" ] || warn "interrupted or failed: $KDIR is as it was"
+	if [ $rc -ne 0 ] && [ -n "$begun" ]; then warn "interrupted or failed: $KDIR is as it was"; fi
 	rm -rf "$tmp"
 	exit $rc
 }
