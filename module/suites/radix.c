@@ -6,6 +6,7 @@
  */
 #include <asm/hvcall.h>
 
+#include "../kernel.h"
 #include "../lib/ptwalk.h"
 
 /*
