@@ -59,6 +59,17 @@ test_more_shootdowns_are_worse() {
 	if report; then fail "a shootdown more was accepted"; fi
 }
 
+test_names_are_plotted() {
+	local k x
+	mkdir -p "$T/points"
+	for k in base patched; do
+		for x in fault_first zap_table; do echo "x86,$k,2,giving_back,$x,1000,ns,1"; done >"$T/points/x86-$k-2-giving_back.csv"
+	done
+	report || fail "it stopped: $(tail -n1 "$T/out")"
+	[ -s "$T/giving_back.svg" ] || fail "there is no plot"
+	grep -q 'zap_table' "$T/giving_back.svg" || fail "the plot has no names"
+}
+
 # stub NAME LINE...: that instead of a script
 stub() { printf '%s\n' '#!/bin/sh' "${@:2}" >"$T/top/scripts/$1"; }
 
