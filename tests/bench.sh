@@ -59,6 +59,38 @@ test_more_shootdowns_are_worse() {
 	if report; then fail "a shootdown more was accepted"; fi
 }
 
+test_names_are_plotted() {
+	local k x
+	mkdir -p "$T/points"
+	for k in base patched; do
+		for x in fault_first zap_table; do echo "x86,$k,2,giving_back,$x,1000,ns,1"; done >"$T/points/x86-$k-2-giving_back.csv"
+	done
+	report || fail "it stopped: $(tail -n1 "$T/out")"
+	[ -s "$T/giving_back.svg" ] || fail "there is no plot"
+	grep -q 'zap_table' "$T/giving_back.svg" || fail "the plot has no names"
+}
+
+# stub NAME LINE...: that instead of a script
+stub() { printf '%s\n' '#!/bin/sh' "${@:2}" >"$T/top/scripts/$1"; }
+
+test_a_new_kernel_is_measured_again() {
+	local built=$T/b/v6.12/kernel/x86_64-base/.ptwalk-built
+	other_top tests/exceptions/bench '# none'
+	for s in deps module initrd; do stub $s; done
+	# shellcheck disable=SC2016
+	stub build 'd=$BUILD/v6.12/kernel/$ARCH-$FLAVOR; mkdir -p $BUILD/v6.12/log $d; [ -f $d/.ptwalk-built ] || touch $d/.ptwalk-built'
+	# shellcheck disable=SC2016
+	stub boot 'mkdir -p $RUN_DIR; printf "%s\n" bench,futex,8,1000,ns,1 "end: ok" >$RUN_DIR/verdict.log; echo $FLAVOR >>'"$T/booted"
+	export BUILD=$T/b ARCH=x86_64 VARIANT=- BENCH=futex
+	"$T/top/scripts/bench"
+	[ "$(sort "$T/booted" | paste -sd,)" = base,patched ] || fail "booted: $(paste -sd, "$T/booted")"
+	"$T/top/scripts/bench"
+	[ "$(wc -l <"$T/booted")" -eq 2 ] || fail 'measured twice'
+	touch -d '+1 minute' "$built"
+	"$T/top/scripts/bench"
+	[ "$(sed 1,2d "$T/booted")" = base ] || fail "not measured again: $(paste -sd, "$T/booted")"
+}
+
 test_no_measurements() {
 	if report; then fail "no measurements were accepted"; fi
 	grep -q 'no measurements' "$T/out" || fail "it does not say that there are none"

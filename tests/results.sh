@@ -148,6 +148,14 @@ test_listed_case_that_never_ran_fails() {
 	! grep 'ptwalk_y.w' "$T/out"
 }
 
+test_torture_runs_no_listed_case() {
+	mkdir -p "$T/run"
+	printf '%s\n' 'ptwalk-verdict 1' 'run: torture filter: *' 'plan: suites=0' \
+		'end: ok tests=0 failed=0 skipped=0 complaints=0' >"$T/run/verdict.log"
+	echo '0 ok: well' >"$T/run/result.txt"
+	"$top/scripts/judge" "$T/run" --machine x86
+}
+
 test_malformed_expectation_is_named() {
 	boot x86 - '*' '# head' 'ptwalk_x.b x86 it broadcasts'
 	grep -q '^FAIL tests/expected (line 3 is not ' "$T/out"

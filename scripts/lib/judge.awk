@@ -217,7 +217,7 @@ END {
 		report("FAIL", "verdict", "no \"end:\" line: the machine did not get that far")
 	else if (end_line !~ (" tests=" cases + 0 " failed=" bad_cases + 0 " "))
 		report("FAIL", "verdict", "lines lost: " cases + 0 " results here, but " end_line)
-	if (filter == "*" && !not_loaded)
+	if (kunit && filter == "*" && !not_loaded)
 		for (i = 1; i <= rules; i++)
 			if (!(i in used) && here(rule_where[i]) && outcome(rule_what[i]) != "pass")
 				report("FAIL", rule_case[i], "in tests/expected for this machine, but never ran")
