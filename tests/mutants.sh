@@ -4,6 +4,7 @@
 
 set -eu
 . "$(dirname "$0")/lib.sh"
+unset APPEND SUITE TORTURE REPLAY MUTANTS
 
 # mutants ON BOOT: one mutant, killed by ptwalk_x.a, of a fake kernel; scripts/boot does BOOT
 mutants() {
