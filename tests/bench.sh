@@ -20,6 +20,7 @@ test_same_is_not_worse() {
 	point patched 1009 1009 1009
 	report || fail "0.9 % more was not accepted"
 	[ ! -s "$T/slower.txt" ] || fail "slower.txt is not empty"
+	tail -n1 "$T/out" | grep -qx '1 benchmarks, 0 values worse, 0 of them for no known reason' || fail "$(tail -n1 "$T/out")"
 }
 
 test_two_percent_are_worse() {

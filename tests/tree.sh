@@ -121,4 +121,10 @@ test_tree_names_the_bases() {
 	refused 2 'no .*/patches/v6.13/BASE' 'BASE= one of: .*v6\.12' env BASE=v6.13 BUILD="$T/b" FLAVOR=patched "$top/scripts/tree"
 }
 
+test_bisect_leaves_no_topic_out() {
+	fake_source "$T/b" "$T/p"; tree
+	git -C "$T/b/v6.12/tree/patched" reset -q --hard HEAD~1
+	refused 2 'has 2 commits, the series 3' 'make series' env BUILD="$T/b" PATCHES="$T/p" "$top/scripts/bisect"
+}
+
 run_tests

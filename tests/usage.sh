@@ -95,7 +95,9 @@ test_clean_only_in_a_build_folder() {
 	refused 2 'nothing removed' 'BUILD= must name a build folder' make -s -C "$top" clean BUILD=.
 	[ -d "$T/mine/module" ] && [ -d "$top/module" ] && [ -d "$top/guest" ]
 	( BUILD=$T/b; . "$top/scripts/lib/common.sh"; make_build )
+	touch "$T/b/v6.12/ledger"
 	CDPATH=$T m clean
+	[ -f "$T/b/v6.12/ledger" ]
 	( cd "$T/b" && find . -type d | sort ) | diff - <(printf '%s\n' . ./download ./download/x ./mutant ./mutant/v6.12 ./mutant/v6.12/tree ./v6.12 ./v6.12/tree)
 	m clean BUILD="$T/nowhere"
 }

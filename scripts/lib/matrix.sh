@@ -219,6 +219,7 @@ run_cell() {
 # run_cells LIST
 run_cells() {
 	local cell
+	ledger_key	# of what is run, not of what is there when it has ended
 	cells "$1" >"$OUT/log/cells-$1.txt"
 	while read -r cell <&3; do run_cell "$cell"; done 3<"$OUT/log/cells-$1.txt"
 }

@@ -63,7 +63,7 @@ topic_files() {
 	done
 }
 
-# What the source commit of build/tree says besides the name of the source
+# What the source commit of build/<base>/tree says besides the name of the source
 source_note() { echo "For $UPSTREAM, $PACKAGE $DEBIAN"; }
 
 # check_source REPO: dies unless its source was taken for this base, and is the
