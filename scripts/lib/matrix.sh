@@ -165,12 +165,12 @@ judged() {
 
 # ------------------------------------------------------------ what runs there
 
-# suite_kunit CELL [GLOB]
+# suite_kunit CELL [GLOB]: races are short with SHORT=1
 suite_kunit() {
 	local -x APPEND=${APPEND-}
 	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
 	# Without the series races need not be run for long: they prove nothing there.
-	case $1 in *' base '*)
+	case ${SHORT-}$1 in 1*|*' base '*)
 		APPEND="ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_reclaim_user.seconds=1${APPEND:+ $APPEND}" ;;
 	esac
 	boot_cell "$1" >&2 </dev/null || :
