@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * powerpc: two page tables are fragments of one page, whose one rcu_head serves
- * for both.
+ * powerpc: page tables are fragments of one page, whose one rcu_head serves for all.
  *
  * Patch:  powerpc/64s: free a single table through RCU when there is no batch
  *         page
  * Models: tlb_defer_table(), pte_free_defer(), pmd_fragment_defer();
- *         pte_fragment_free(), pmd_fragment_free(); gup_fast() and the like
+ *         pte_fragment_free(), pmd_fragment_free(), pte_frag_destroy(); gup_fast()
+ *         and the like, rmap walks
  *
  * Holds:  the page is not freed while a walker is in the fragment that was
- *         deferred, whoever gives back the last fragment, and it is freed once.
+ *         deferred, whoever drops the last reference, and it is freed once.
  *
  * Fragment 0 is deferred, with a walker that may be inside.  Fragment 1 is
  * given back directly, at the same time: nobody walks it, as a table that was
  * never used, or whose grace period has passed.  BOTH_DEFERRED defers it too,
- * with a walker of its own.  No fragment is handed out again before the page is
- * freed, which pte_fragment_alloc() sees to.  pte_frag_destroy(), which drops
- * what is left when the mm goes, is left out: no walker of that mm exists then.
+ * with a walker of its own.  Fragments 2 and 3 were never handed out, and the end of
+ * the mm drops their references: pte_frag_destroy(), at any time, as reclaim may
+ * still be in a table then.  No fragment is handed out again before the page is
+ * freed, see pte_fragment_alloc().
  *
- * PG_active is set by an atomic without ordering; atomic_dec_and_test() is
- * fully ordered, and the test of PG_active comes after it.
+ * The barriers are in tests/litmus: free-fragment.
  *
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why; a "holds" line is a variant that Spin must verify.
@@ -27,26 +27,22 @@
 /* holds: BOTH_DEFERRED - fragment 1 is deferred as well */
 /* broken: NO_ACTIVE (page_freed) - nothing tells who drops the last reference to wait */
 /* broken: ACTIVE_AFTER_PUT (page_freed) - PG_active is set after the reference was dropped */
-/* broken: PUT_RELAXED (page_freed) - the reference is dropped while PG_active is still in the store buffer */
 /* broken: TEST_BEFORE_PUT (page_freed) - PG_active is tested before the reference is dropped */
 /* broken: GP_AT_FIRST_PUT (page_freed) - the grace period begins when fragment 0 is given back, and covers fragment 1 */
+/* broken: DESTROY_AT_ONCE (page_freed) - pte_frag_destroy() frees the page without a look at PG_active, as on v6.12 */
+/* broken: DESTROY_ONE (leaked) - pte_frag_destroy() drops one reference for two fragments: the page is leaked */
 
-#define PMD(i)	(i)		/* the entry that points to fragment i */
 #define NONE	0
 #define TABLE	1
 
-#define ACTIVE	2		/* PG_active */
-#define REF	3		/* pt_frag_refcount */
-
-#define CPUS	4
-#define LOCS	4
-#define MEM	{ TABLE, TABLE, 0, 2 }
+#define CPUS	2	/* with sections: of the walkers */
 #include "kernel.h"
 
-#define WALKER(i)	(i)
-#define FREEING(i)	(2 + (i))
-
-bool page_freed;
+byte pmd_of[2] = TABLE;		/* the entry that points to fragment i */
+bool active_bit;		/* PG_active */
+byte ref = 4;			/* pt_frag_refcount */
+bool page_freed, leaked;
+byte given_back;
 
 #if defined(BOTH_DEFERRED) || defined(GP_AT_FIRST_PUT)
 #define WALKERS	2
@@ -58,44 +54,45 @@ bool page_freed;
 
 active [WALKERS] proctype walker()
 {
-	byte i = _pid - CPUS;
+	byte i = _pid;
 	byte pmd;
 
-	local_irq_save(WALKER(i));
-	pmd = READ_ONCE(WALKER(i), PMD(i));
+	local_irq_save(i);
+	pmd = pmd_of[i];
 	if
 	:: pmd == TABLE -> assert(!page_freed)
 	:: else
 	fi;
-	local_irq_restore(WALKER(i))
+	local_irq_restore(i)
 }
 
 #define grace_period							\
-	smp_mb(c);							\
-	d_step { gp_begin(WALKER(0)); gp_begin(WALKER(1)) };		\
-	gp_end(WALKER(0));						\
-	gp_end(WALKER(1))
+	d_step { gp_begin(0); gp_begin(1) };				\
+	gp_end(0);							\
+	gp_end(1)
 
 #define set_active							\
 	if								\
-	:: deferred(i) ->						\
-		d_step { rmw_relaxed(c, ACTIVE) -> buffer_store(c, ACTIVE, 1) } \
+	:: deferred(i) -> active_bit = true				\
 	:: else								\
 	fi
 
+#define atomic_sub_return(n)	d_step { ref = ref - (n); left = ref }
+
+#define free_page	assert(!page_freed); page_freed = true
+
 active [2] proctype fragment_free()
 {
-	byte i = _pid - CPUS - WALKERS;
-	byte c = FREEING(i);
-	byte ref, active_bit;
+	byte i = _pid - WALKERS;
+	byte left;
+	bool wait;
 
-	WRITE_ONCE(c, PMD(i), NONE);
-	smp_mb(c);		/* the flush of TLB and page walk cache */
+	pmd_of[i] = NONE;
 #if !defined(NO_ACTIVE) && !defined(ACTIVE_AFTER_PUT)
 	set_active;
 #endif
 #ifdef TEST_BEFORE_PUT
-	active_bit = READ_ONCE(c, ACTIVE);
+	wait = active_bit;
 #endif
 #ifdef GP_AT_FIRST_PUT
 	if
@@ -103,33 +100,53 @@ active [2] proctype fragment_free()
 	:: else
 	fi;
 #endif
-	d_step {		/* atomic_dec_and_test() */
-#ifdef PUT_RELAXED
-		rmw_relaxed(c, REF) ->
-		ref = mem[REF] - 1;
-		buffer_store(c, REF, ref)
-#else
-		rmw_full(c, REF) ->
-		ref = mem[REF] - 1;
-		mem[REF] = ref
-#endif
-	}
+	atomic_sub_return(1);
 #ifdef ACTIVE_AFTER_PUT
 	set_active;
 #endif
 	if
-	:: ref == 0 ->
+	:: left == 0 ->
 #ifndef TEST_BEFORE_PUT
-		active_bit = READ_ONCE(c, ACTIVE);
+		wait = active_bit;
 #endif
 		if
 #ifndef GP_AT_FIRST_PUT
-		:: active_bit != 0 -> grace_period
+		:: wait -> grace_period
 #endif
 		:: else
 		fi;
-		assert(!page_freed);
-		page_freed = true
+		free_page
 	:: else
-	fi
+	fi;
+	given_back++
+}
+
+active proctype pte_frag_destroy()
+{
+	byte left;
+
+#ifdef DESTROY_ONE
+	atomic_sub_return(1);
+#else
+	atomic_sub_return(2);
+#endif
+	if
+	:: left == 0 ->
+		if
+#if !defined(DESTROY_AT_ONCE) && !defined(GP_AT_FIRST_PUT)
+		:: active_bit -> grace_period
+#endif
+		:: else
+		fi;
+		free_page
+	:: else
+	fi;
+	given_back++
+}
+
+active proctype no_leak()
+{
+	given_back == 3;
+	leaked = !page_freed;
+	assert(!leaked)
 }

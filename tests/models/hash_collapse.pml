@@ -17,53 +17,39 @@
  * fault whenever there is no HPTE.  One collapse, which may fail after the PMD
  * was cleared, or when copying meets poisoned memory, attach the old table
  * again, and be tried once more.  A table has one PTE; the HPTE slot that
- * belongs to it is a location of its own (the second half of a PTE page).  The
- * hash table is not behind store buffers: hpte_insert() and the invalidation
- * end in ptesync or are hypervisor calls, and the latter waits until stores by
- * the old translation are done.  A wait for a bit, and the retry of an access
- * that cannot succeed yet, is one blocking step, so that a wait without end is
- * a deadlock.  File collapse is the same here; hash_preload() is left out, as
- * it holds the page table lock.
+ * belongs to it is a location of its own (the second half of a PTE page).  A wait
+ * for a bit, and the retry of an access that cannot succeed yet, is one blocking
+ * step, so that a wait without end is a deadlock.  File collapse is the same here;
+ * hash_preload() is left out, as it holds the page table lock.
  *
- * On 64K pages the smp_rmb() of wait_pte_not_busy() is there twice, as
- * __real_pte() has one before hpte_need_flush() reads the slot; what
- * NO_COLLAPSE_RMB takes away is both.
+ * The barriers are in tests/litmus: hash-collapse, hash-slot.
  *
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why.
  */
-/* broken: NO_COLLAPSE_BARRIER (store_lost) - the cleared PMD is still in the store buffer when collapse reads the PTE */
-/* broken: NO_FAULT_BARRIER (store_lost) - H_PAGE_BUSY is still in the store buffer when the fault re-reads the PMD */
 /* broken: NO_RECHECK (store_lost) - the fault inserts its HPTE whatever became of the PMD: v6.12 without its IPI */
 /* broken: CHECK_BEFORE_BUSY (store_lost) - the fault re-reads the PMD, then sets H_PAGE_BUSY */
 /* broken: NO_BUSY_WAIT (store_lost) - collapse looks at a PTE while a fault is inserting its HPTE, and flushes nothing */
 /* broken: FLUSH_BEFORE_CLEAR (store_lost) - collapse flushes, then clears the PMD */
 /* broken: NO_FLUSH (store_lost) - collapse waits for faults, but leaves the HPTE */
-/* broken: NO_FAULT_WMB (store_lost) - the unlocked PTE is seen before the slot of its HPTE */
-/* broken: NO_COLLAPSE_RMB (store_lost) - collapse reads the slot of the HPTE before the PTE, and flushes the wrong one */
 /* broken: NO_UNLOCK (invalid end state) - the fault backs off and leaves H_PAGE_BUSY behind: collapse waits for ever */
 /* broken: CLEAR_PTE_BUSY (pte_changed) - collapse clears a PTE that a fault holds, which then restores it */
 /* broken: NO_GRACE_PERIOD (table_freed) - the old table is freed while a fault that backs off still writes to it */
 
-#define PMD	0
 #define NONE	0
 #define TABLE	1
 #define HUGE	2
 
-#define PTE	1
 #define PRESENT	1
 #define BUSY	2	/* H_PAGE_BUSY */
 #define HASHPTE	4	/* H_PAGE_HASHPTE */
 
-#define SLOT	2	/* where the HPTE is, 1 or 2 */
-
-#define CPUS	3
-#define LOCS	3
-#define MEM	{ TABLE, PRESENT, 0 }
+#define CPUS	2	/* with sections: of the user threads */
 #include "kernel.h"
 
-#define COLLAPSE	2	/* its CPU; user threads have 0 and 1 */
-
+byte PMD = TABLE;
+byte PTE = PRESENT;
+byte SLOT;		/* where the HPTE is, 1 or 2 */
 byte hpte;		/* bit n: slot n has a valid HPTE for the page */
 bool copying;
 bool store_lost;
@@ -74,19 +60,18 @@ bool pte_changed;
 #define touch_table	assert(!table_freed)
 
 /* Only who set H_PAGE_BUSY may change the PTE; it is about to. */
-#define pte_unlock(c, v)						\
+#define pte_unlock(v)							\
 	d_step {							\
-		newer[AT(c, PTE)] == EMPTY ->				\
 		touch_table;						\
-		pte_changed = READ_ONCE(c, PTE) != held;		\
+		pte_changed = PTE != held;				\
 		assert(!pte_changed);					\
 		held = 0;						\
-		buffer_store(c, PTE, v)					\
+		PTE = v							\
 	}
 
 active [2] proctype user_thread()
 {
-	byte c = _pid - CPUS;
+	byte c = _pid;
 	byte pmd, old, slot;
 	bool ok;
 
@@ -106,7 +91,7 @@ access:
 
 	/* hash_page_mm() */
 	local_irq_save(c);
-	pmd = READ_ONCE(c, PMD);
+	pmd = PMD;
 	if
 	:: pmd != TABLE -> goto page_fault
 	:: else
@@ -115,12 +100,12 @@ again:
 	skip;
 	d_step {
 		touch_table;
-		old = READ_ONCE(c, PTE)
+		old = PTE
 	}
 	if
 	:: old & BUSY ->	/* retry the access */
 		local_irq_restore(c);
-		!(mem[PTE] & BUSY) || mem[PMD] != TABLE;
+		!(PTE & BUSY) || PMD != TABLE;
 		goto access
 	:: !(old & BUSY) && !(old & PRESENT) ->
 		goto page_fault
@@ -128,28 +113,19 @@ again:
 	fi;
 
 #ifdef CHECK_BEFORE_BUSY
-	ok = READ_ONCE(c, PMD) == pmd;
+	ok = PMD == pmd;
 	if
 	:: !ok -> local_irq_restore(c); goto access
 	:: else
 	fi;
 #endif
 	d_step {		/* pte_xchg() */
-#ifdef NO_FAULT_BARRIER
-		rmw_relaxed(c, PTE) ->
-#else
-		rmw_full(c, PTE) ->
-#endif
 		touch_table;
-		ok = mem[PTE] == old;
+		ok = PTE == old;
 		if
 		:: ok ->
 			held = old | BUSY;
-#ifdef NO_FAULT_BARRIER
-			buffer_store(c, PTE, held)
-#else
-			mem[PTE] = held
-#endif
+			PTE = held
 		:: else
 		fi
 	}
@@ -160,19 +136,19 @@ again:
 
 	/* hash_unlock_if_detached() */
 #if !defined(NO_RECHECK) && !defined(CHECK_BEFORE_BUSY)
-	ok = READ_ONCE(c, PMD) == pmd;
+	ok = PMD == pmd;
 #endif
 	if
 	:: !ok ->
 #ifndef NO_UNLOCK
-		pte_unlock(c, old);
+		pte_unlock(old);
 #endif
 		local_irq_restore(c);
 		goto access
 	:: else
 	fi;
 
-	slot = READ_ONCE(c, SLOT);
+	slot = SLOT;
 	if
 	:: (old & HASHPTE) && (hpte & (1 << slot))	/* hpte_updatepp() */
 	:: else ->
@@ -180,16 +156,10 @@ again:
 		:: slot = 1
 		:: slot = 2
 		fi;
-		d_step {			/* hpte_insert() */
-			pending[c] == 0 ->
-			hpte = hpte | (1 << slot)
-		}
-		WRITE_ONCE(c, SLOT, slot);	/* pte_set_hidx() */
-#ifndef NO_FAULT_WMB
-		smp_wmb(c)
-#endif
+		hpte = hpte | (1 << slot);	/* hpte_insert() */
+		SLOT = slot			/* pte_set_hidx() */
 	fi;
-	pte_unlock(c, PRESENT | HASHPTE);
+	pte_unlock(PRESENT | HASHPTE);
 	local_irq_restore(c);
 	goto access;
 
@@ -197,8 +167,8 @@ page_fault:
 	skip;			/* waits for mmap_lock */
 	local_irq_restore(c);
 	if
-	:: mem[PMD] == TABLE -> goto access
-	:: mem[PMD] == HUGE
+	:: PMD == TABLE -> goto access
+	:: PMD == HUGE
 	fi;
 done:
 	skip
@@ -207,11 +177,8 @@ done:
 #define flush_hpte							\
 	if								\
 	:: pte & HASHPTE ->						\
-		slot = READ_ONCE(COLLAPSE, SLOT);			\
-		d_step {						\
-			pending[COLLAPSE] == 0 ->			\
-			hpte = hpte & ~(1 << slot)			\
-		}							\
+		slot = SLOT;						\
+		hpte = hpte & ~(1 << slot)				\
 	:: else								\
 	fi
 
@@ -223,31 +190,19 @@ again:
 	tries++;
 	/* hash__pmdp_collapse_flush() */
 #ifndef FLUSH_BEFORE_CLEAR
-	WRITE_ONCE(COLLAPSE, PMD, NONE);
-#ifndef NO_COLLAPSE_BARRIER
-	smp_mb(COLLAPSE);
-#endif
-#endif
-#ifdef NO_COLLAPSE_RMB
-	slot = READ_ONCE(COLLAPSE, SLOT);
+	PMD = NONE;
 #endif
 	d_step {		/* wait_pte_not_busy() */
 #ifndef NO_BUSY_WAIT
-		!(READ_ONCE(COLLAPSE, PTE) & BUSY) ->
+		!(PTE & BUSY) ->
 #endif
-		pte = READ_ONCE(COLLAPSE, PTE)
+		pte = PTE
 	}
-#ifdef NO_COLLAPSE_RMB
-	if
-	:: pte & HASHPTE -> hpte = hpte & ~(1 << slot)
-	:: else
-	fi;
-#elif !defined(NO_FLUSH)
+#ifndef NO_FLUSH
 	flush_hpte;
 #endif
 #ifdef FLUSH_BEFORE_CLEAR
-	WRITE_ONCE(COLLAPSE, PMD, NONE);
-	smp_mb(COLLAPSE);
+	PMD = NONE;
 #endif
 
 	if
@@ -260,21 +215,17 @@ again:
 	fi;
 
 	d_step {		/* ptep_clear(), by pte_update() */
-#ifdef CLEAR_PTE_BUSY
-		rmw_relaxed(COLLAPSE, PTE) ->
-#else
-		rmw_relaxed(COLLAPSE, PTE) && !(mem[PTE] & BUSY) ->
+#ifndef CLEAR_PTE_BUSY
+		!(PTE & BUSY) ->
 #endif
-		pte = mem[PTE];
-		mem[PTE] = 0
+		pte = PTE;
+		PTE = 0
 	}
 	flush_hpte;
-	smp_wmb(COLLAPSE);	/* __folio_mark_uptodate() */
-	WRITE_ONCE(COLLAPSE, PMD, HUGE);
+	PMD = HUGE;
 
 	/* pte_free_defer() */
 #ifndef NO_GRACE_PERIOD
-	smp_mb(COLLAPSE);
 	d_step { gp_begin(0); gp_begin(1) }
 	gp_end(0);
 	gp_end(1);
@@ -284,7 +235,7 @@ again:
 
 failed:
 	skip;			/* attach the old table again */
-	WRITE_ONCE(COLLAPSE, PMD, TABLE);
+	PMD = TABLE;
 	if
 	:: tries < 2 -> goto again
 	:: true

@@ -7,15 +7,15 @@
  *         __lockless_walk_end(); lockless_walk_sync(), sync_cpu()
  *
  * Holds:  no walk that saw an entry before it was cleared is still running when
- *         lockless_walk_sync() returns and the table is reused; what such a
- *         walk took is visible then; the wait ends, and later walks do not hold
- *         it up.
+ *         lockless_walk_sync() returns and the table is reused; the wait ends,
+ *         and later walks do not hold it up.
  *
  * One CPU does three walks, each of this mm or of another one; an NMI does a
  * walk within any of these, or between two instructions of begin and end, on
- * the same CPU and behind the same store buffer.  The waiter looks at each CPU
- * by itself, so one is enough.  One level of nesting.  A walk that finds the
- * entry touches the table twice and takes a reference.
+ * the same CPU.  The waiter looks at each CPU by itself, so one is enough.  One
+ * level of nesting.  A walk that finds the entry touches the table twice.
+ *
+ * The barriers are in tests/litmus: track-begin, track-end.
  *
  * Two walks may have the same number: an NMI that comes between load and store
  * of cpu->seq does its walk under the number that the outer one is going to
@@ -26,13 +26,10 @@
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why.
  */
-/* broken: NO_BEGIN_BARRIER (reused) - the walk loads the entry while what it publishes is still in the store buffer */
-/* broken: NO_SYNC_BARRIER (reused) - sync looks for walks while the cleared entry is still in the store buffer */
 /* broken: LOOK_BEFORE_CLEAR (reused) - sync looks for walks, then the entry is cleared */
 /* broken: WALK_BEFORE_BEGIN (reused) - the walk loads the entry, then publishes itself */
 /* broken: NO_WAIT (reused) - sync looks for walks and does not wait */
 /* broken: NO_END (invalid end state) - the end of the walk is missing: sync waits for ever */
-/* broken: NO_RELEASE (taken_is_visible) - the end of the walk is seen before the reference that it took */
 /* broken: NESTED_OVERWRITES (reused) - the walk of an NMI takes the place of the outer one */
 /* broken: NESTED_RESTORES (reused) - the same, and puts it back when it ends: who waits saw a change */
 /* broken: NESTED_ENDS_OUTER (reused) - the end of a walk always clears the first word */
@@ -40,22 +37,14 @@
 /* broken: NO_SEQ (alike>1) - walks have no number: a CPU that walks without pause holds up sync */
 /* broken: UNIQUE_NUMBERS (alike>0) - not the code but the claim: two walks may have the same number, as told above */
 
-#define ENTRY	0
 #define NONE	0
 #define TABLE	1
 
-#define WALK0	1	/* lockless_walk_cpu.walk[0] and [1] */
-#define WALK1	2
+#define WALK0	0	/* index into lockless_walk_cpu.walk */
+#define WALK1	1
 
-#define REF	3	/* what a walk takes */
-
-#define CPUS	2
-#define LOCS	4
-#define MEM	{ TABLE, 0, 0, 0 }
-#include "kernel.h"
-
-#define WALKER	0
-#define WAITER	1
+byte ENTRY = TABLE;
+byte published[2];	/* lockless_walk_cpu.walk */
 
 #define MM	8	/* a pointer to mm_struct, and one to another; */
 #define OTHER	16
@@ -64,23 +53,20 @@
 
 byte seq;		/* lockless_walk_cpu.seq */
 bool in_nmi;
-bool took;		/* a walk that is over took a reference */
 bool reused;
-byte waits_at, waits_for;	/* sync spins on this location, this word */
+byte waits_at, waits_for;	/* sync spins on walk[waits_at - 1], this value */
 byte alike;		/* walks since then that look the same */
 #ifdef UNIQUE_NUMBERS
 #define held_up	(alike > 0)
 #else
 #define held_up	(alike > 1)
 #endif
-bool taken_is_visible = true;
 
 #define begin(mm, nmi)							\
 	number_begin(nmi);						\
 	d_step {							\
-		newer[AT(WALKER, walk)] == EMPTY ->			\
-		buffer_store(WALKER, walk, mm + number);		\
-		alike = alike + (waits_at == walk && waits_for == mm + number -> 1 : 0); \
+		published[walk] = mm + number;				\
+		alike = alike + (waits_at == walk + 1 && waits_for == mm + number -> 1 : 0); \
 		assert(!held_up)					\
 	}
 
@@ -97,23 +83,13 @@ bool taken_is_visible = true;
 #if defined(NESTED_OVERWRITES)
 #define choose_word(nmi)	walk = WALK0
 #elif defined(NESTED_RESTORES)
-#define choose_word(nmi)	outer = READ_ONCE(WALKER, WALK0); walk = WALK0
+#define choose_word(nmi)	outer = published[WALK0]; walk = WALK0
 #else
 #define choose_word(nmi)						\
-	walk = (READ_ONCE(WALKER, WALK0) == 0 -> WALK0 : WALK1)
+	walk = (published[WALK0] == 0 -> WALK0 : WALK1)
 #endif
 
-#ifdef NO_BEGIN_BARRIER
-#define begin_barrier	skip
-#else
-#define begin_barrier	smp_mb(WALKER)
-#endif
-
-#ifdef NO_RELEASE
-#define publish_end(v)	WRITE_ONCE(WALKER, walk, v)
-#else
-#define publish_end(v)	smp_store_release(WALKER, walk, v)
-#endif
+#define publish_end(v)	published[walk] = v
 
 #if defined(NO_END)
 #define end_walk	skip
@@ -123,11 +99,11 @@ bool taken_is_visible = true;
 #define end_walk	publish_end(outer)
 #else
 #define end_walk							\
-	walk = (READ_ONCE(WALKER, WALK1) != 0 -> WALK1 : WALK0);	\
+	walk = (published[WALK1] != 0 -> WALK1 : WALK0);		\
 	publish_end(0)
 #endif
 
-#define look_up	entry = READ_ONCE(WALKER, ENTRY)
+#define look_up	entry = ENTRY
 
 /* pmd_offset() and so on: the table behind the entry */
 #define touch_table							\
@@ -137,9 +113,9 @@ bool taken_is_visible = true;
 	fi
 
 #ifdef WALK_BEFORE_BEGIN
-#define begin_and_look_up(nmi)	look_up; begin(mm, nmi); begin_barrier
+#define begin_and_look_up(nmi)	look_up; begin(mm, nmi)
 #else
-#define begin_and_look_up(nmi)	begin(mm, nmi); begin_barrier; look_up
+#define begin_and_look_up(nmi)	begin(mm, nmi); look_up
 #endif
 
 active proctype walker() provided (!in_nmi)
@@ -155,21 +131,9 @@ active proctype walker() provided (!in_nmi)
 		fi;
 		begin_and_look_up(false);
 		touch_table;
-		if
-		:: mm == MM && entry == TABLE ->
-			d_step {
-				newer[AT(WALKER, REF)] == EMPTY ->
-				assert(!reused);
-				buffer_store(WALKER, REF, 1)
-			}
-		:: else
-		fi;
 		touch_table;
 		end_walk;
-		d_step {
-			took = took || (mm == MM && entry == TABLE);
-			mm = 0; entry = 0; walk = 0; number = 0; outer = 0
-		}
+		d_step { mm = 0; entry = 0; walk = 0; number = 0; outer = 0 }
 	:: break
 	od
 }
@@ -194,8 +158,8 @@ active proctype nmi()
 #define wait_for_walk(w)	skip
 #else
 #define wait_for_walk(w)						\
-	d_step { waits_at = w; waits_for = walk; alike = 0 };		\
-	READ_ONCE(WAITER, w) != walk;					\
+	d_step { waits_at = w + 1; waits_for = walk; alike = 0 };	\
+	published[w] != walk;						\
 	d_step { waits_at = 0; waits_for = 0; alike = 0 }
 #endif
 
@@ -206,7 +170,7 @@ active proctype nmi()
 	fi
 
 #define sync_cpu							\
-	walk = READ_ONCE(WAITER, WALK0);				\
+	walk = published[WALK0];					\
 	if								\
 	:: walk == 0 -> goto synced	/* nothing is nested in nothing */ \
 	:: else								\
@@ -217,7 +181,7 @@ active proctype nmi()
 #ifdef SYNC_SKIPS_NESTED
 #define sync_nested	skip
 #else
-#define sync_nested	walk = READ_ONCE(WAITER, WALK1); sync_word(WALK1)
+#define sync_nested	walk = published[WALK1]; sync_word(WALK1)
 #endif
 
 active proctype lockless_walk_sync()
@@ -225,24 +189,15 @@ active proctype lockless_walk_sync()
 	byte walk;
 
 #ifdef LOOK_BEFORE_CLEAR
-	smp_mb(WAITER);
 	sync_cpu;
 synced:
 	skip;
-	WRITE_ONCE(WAITER, ENTRY, NONE);
-	smp_mb(WAITER);
+	ENTRY = NONE;
 #else
-	WRITE_ONCE(WAITER, ENTRY, NONE);
-#ifndef NO_SYNC_BARRIER
-	smp_mb(WAITER);
-#endif
+	ENTRY = NONE;
 	sync_cpu;
 synced:
 	skip;
 #endif
-	d_step {
-		reused = true;
-		taken_is_visible = !took || READ_ONCE(WAITER, REF) == 1;
-		assert(taken_is_visible)
-	}
+	reused = true
 }
