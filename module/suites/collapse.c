@@ -184,6 +184,40 @@ static void collapse_takes_the_table_from_the_node_of_the_page(struct kunit *tes
 			page_to_nid(virt_to_page(ptwalk_table(mm, PTWALK_BASE))));
 }
 
+/* How many users the address space has while @task allocates memory */
+struct users {
+	struct task_struct *task;
+	struct mm_struct *mm;
+	int most;
+};
+
+static void see_users(void *data, struct page *page, unsigned int order,
+		      gfp_t gfp_flags, int migratetype)
+{
+	struct users *users = data;
+
+	if (current == READ_ONCE(users->task))
+		users->most = max(users->most, atomic_read(&users->mm->mm_users));
+}
+
+/*
+ * Broken: khugepaged tears down a process that was killed, later than its parent
+ * expects, which still finds the program of the process busy.
+ */
+static void collapse_is_no_user_of_the_mm(struct kunit *test)
+{
+	struct users *users = ptwalk_zalloc(test, sizeof(*users));
+	unsigned long len;
+
+	users->mm = ptwalk_mm_enter(test);
+	len = fill_many(test);
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc", see_users, users));
+	WRITE_ONCE(users->task, current);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	WRITE_ONCE(users->task, NULL);
+	KUNIT_EXPECT_EQ(test, users->most, atomic_read(&users->mm->mm_users));
+}
+
 /* Makes a collapse find a page referenced after it detached the table. */
 static int collapse_and_fail(struct kunit *test)
 {
@@ -435,6 +469,7 @@ static struct kunit_case collapse_cases[] = {
 	KUNIT_CASE_SLOW(collapse_table_outlives_walker),
 	KUNIT_CASE(collapse_deposits_fresh_table),
 	KUNIT_CASE(collapse_takes_the_table_from_the_node_of_the_page),
+	KUNIT_CASE(collapse_is_no_user_of_the_mm),
 	KUNIT_CASE(failed_collapse_reattaches_table),
 	KUNIT_CASE(failed_collapse_leaks_no_table),
 	KUNIT_CASE(failed_collapse_uses_up_no_table),

@@ -3,7 +3,7 @@
  * Freeing a single page table, for which there is no batch page, against a
  * walker with interrupts off and a reader under rcu_read_lock().
  *
- * Patch:  mm/mmu_gather: free a single table by call_rcu() where there is room
+ * Patch:  mm/mmu_gather: free a single page table by call_rcu_hurry()
  * Models: tlb_remove_table(), tlb_defer_table(), tlb_free_deferred_table();
  *         gup_fast() and the like; pte_offset_map() ... pte_unmap()
  *

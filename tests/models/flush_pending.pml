@@ -3,7 +3,7 @@
  * Two zaps of the same range, with mmap_lock held for reading: one clears the PMD
  * and flushes later, the other finds nothing there.
  *
- * Patch:  mm/mmu_gather: see a flush that is pending where no page table is found
+ * Patch:  mm/mmu_gather: order tlb_flush_pending against a zap that finds pmd_none()
  * Models: inc_tlb_flush_pending(), mm_tlb_flush_nested(), dec_tlb_flush_pending();
  *         zap_huge_pmd() or reclaim_pte_table(); zap_pmd_range()
  *

@@ -3,8 +3,7 @@
  * powerpc: two page tables are fragments of one page, whose one rcu_head serves
  * for both.
  *
- * Patch:  powerpc/64s: free a single table through RCU when there is no batch
- *         page
+ * Patch:  powerpc/64s: free a single page table through RCU
  * Models: tlb_defer_table(), pte_free_defer(), pmd_fragment_defer();
  *         pte_fragment_free(), pmd_fragment_free(); gup_fast() and the like
  *
