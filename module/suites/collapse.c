@@ -164,6 +164,60 @@ static void collapse_deposits_fresh_table(struct kunit *test)
 	KUNIT_EXPECT_PTR_NE(test, ptwalk_table(mm, PTWALK_BASE), old);
 }
 
+/* Broken: tables of memory that was huge are on another node than the memory. */
+static void collapse_takes_the_table_from_the_node_of_the_page(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	int cpu = smp_processor_id(), other = ptwalk_other_cpu();
+	int node = cpu_to_node(other);
+
+	if (node == cpu_to_node(cpu) || IS_ENABLED(CONFIG_PPC))
+		kunit_skip(test, "needs two nodes, and tables that have one");
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(other)));
+	fill_one(test);
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(cpu)));
+	KUNIT_ASSERT_EQ(test, 0, collapse_one());
+	KUNIT_ASSERT_EQ(test, page_to_nid(ptwalk_page(PTWALK_BASE)), node);
+	/* The deposited table is used for the split. */
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, node,
+			page_to_nid(virt_to_page(ptwalk_table(mm, PTWALK_BASE))));
+}
+
+/* How many users the address space has while @task allocates memory */
+struct users {
+	struct task_struct *task;
+	struct mm_struct *mm;
+	int most;
+};
+
+static void see_users(void *data, struct page *page, unsigned int order,
+		      gfp_t gfp_flags, int migratetype)
+{
+	struct users *users = data;
+
+	if (current == READ_ONCE(users->task))
+		users->most = max(users->most, atomic_read(&users->mm->mm_users));
+}
+
+/*
+ * Broken: khugepaged tears down a process that was killed, later than its parent
+ * expects, which still finds the program of the process busy.
+ */
+static void collapse_is_no_user_of_the_mm(struct kunit *test)
+{
+	struct users *users = ptwalk_zalloc(test, sizeof(*users));
+	unsigned long len;
+
+	users->mm = ptwalk_mm_enter(test);
+	len = fill_many(test);
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc", see_users, users));
+	WRITE_ONCE(users->task, current);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_collapse(PTWALK_BASE, len));
+	WRITE_ONCE(users->task, NULL);
+	KUNIT_EXPECT_EQ(test, users->most, atomic_read(&users->mm->mm_users));
+}
+
 /* Makes a collapse find a page referenced after it detached the table. */
 static int collapse_and_fail(struct kunit *test)
 {
@@ -211,6 +265,32 @@ static void failed_collapse_leaks_no_table(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, -EAGAIN, collapse_and_fail(test));
 	ptwalk_mm_leave(test);
 	ptwalk_expect_tables(test, before);
+}
+
+/* The next table to be allocated, where a page that belongs to the mm has many. */
+static void *next_table(struct mm_struct *mm)
+{
+#ifdef CONFIG_PPC_BOOK3S_64
+	return READ_ONCE(mm->context.pte_frag);
+#else
+	return NULL;
+#endif
+}
+
+/* Broken: collapses that fail use up memory until the process ends. */
+static void failed_collapse_uses_up_no_table(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	void *next;
+	int i;
+
+	fill_one(test);
+	next = next_table(mm);
+	if (!next)
+		kunit_skip(test, "a page has one table");
+	for (i = 0; i < NR_COLLAPSES; i++)
+		KUNIT_EXPECT_EQ(test, -EAGAIN, collapse_and_fail(test));
+	KUNIT_EXPECT_PTR_EQ(test, next_table(mm), next);
 }
 
 /* Broken: each huge page that was made costs a page until reboot. */
@@ -388,8 +468,11 @@ static struct kunit_case collapse_cases[] = {
 	KUNIT_CASE_SLOW(collapse_does_not_wait_for_walker),
 	KUNIT_CASE_SLOW(collapse_table_outlives_walker),
 	KUNIT_CASE(collapse_deposits_fresh_table),
+	KUNIT_CASE(collapse_takes_the_table_from_the_node_of_the_page),
+	KUNIT_CASE(collapse_is_no_user_of_the_mm),
 	KUNIT_CASE(failed_collapse_reattaches_table),
 	KUNIT_CASE(failed_collapse_leaks_no_table),
+	KUNIT_CASE(failed_collapse_uses_up_no_table),
 	KUNIT_CASE(collapse_leaks_no_table),
 	KUNIT_CASE(collapse_without_huge_page),
 	KUNIT_CASE(collapse_without_page_table),

@@ -2,8 +2,7 @@
 /*
  * powerpc: page tables are fragments of one page, whose one rcu_head serves for all.
  *
- * Patch:  powerpc/64s: free a single table through RCU when there is no batch
- *         page
+ * Patch:  powerpc/64s: free a single page table through RCU
  * Models: tlb_defer_table(), pte_free_defer(), pmd_fragment_defer();
  *         pte_fragment_free(), pmd_fragment_free(), pte_frag_destroy(); gup_fast()
  *         and the like, rmap walks

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What takes a process of its own: it is limited by a memory cgroup, or killed,
+ * or never comes back from a system call.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "mm.h"
+#include "suite.h"
+
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB	4U
+#endif
+
+#define GIGABYTE	(1UL << 30)
+#define BASE		((char *)(1UL << 42))	/* far from the heap, at a 1 GB boundary */
+#define HANG_SECONDS	10
+
+static size_t page_size;
+
+/* Exit status of a child. */
+enum { OK, WRONG, NO_MEMORY, REFUSED, BUSY, CANNOT };
+
+/*
+ * What a child returns, or 128 and the signal that killed it; -1 if it has not
+ * ended in time.  Nothing can end a process that hangs in the kernel.
+ */
+static int child_status(pid_t pid, double seconds)
+{
+	double end = now() + seconds;
+	int status;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		if (now() > end)
+			return -1;
+		usleep(1000);
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static char *map_at(char *addr, size_t len, int flags, int fd, off_t offset)
+{
+	char *p = mmap(addr, len, PROT_READ | PROT_WRITE,
+		       flags | MAP_FIXED | MAP_NORESERVE, fd, offset);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* ------------------------------------------------------ mremap() of hugetlb */
+
+#define NR_HUGE	4
+
+static size_t huge_size;
+
+static bool words_are_there(char *mem)
+{
+	for (int i = 0; i < NR_HUGE; i++)
+		if (*(uint64_t *)(mem + i * huge_size) != i + 1UL)
+			return false;
+	return true;
+}
+
+/* Moves 1 GB of @fd to a 1 GB boundary, while @other may have a table to share. */
+static int move_huge(int fd, char *from, char *other)
+{
+	char *mem = map_at(from, GIGABYTE, MAP_SHARED, fd, 0), *to = BASE + 4 * GIGABYTE;
+
+	if (!mem)
+		return CANNOT;
+	for (int i = 0; i < NR_HUGE; i++)
+		*(uint64_t *)(mem + i * huge_size) = i + 1;
+	if (other && (!map_at(other, GIGABYTE, MAP_SHARED, fd, 0) || !words_are_there(other)))
+		return CANNOT;
+	if (mremap(mem, GIGABYTE, GIGABYTE, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+		return REFUSED;
+	if (!words_are_there(to) || (other && !words_are_there(other)))
+		return WRONG;
+	return OK;
+}
+
+static void mremap_hugetlb(char *from, char *other)
+{
+	int fd = memfd_create("ptwalk", MFD_CLOEXEC | MFD_HUGETLB), status;
+	char number[32];
+	long before;
+	pid_t child;
+
+	huge_size = number_in("/proc/meminfo", "Hugepagesize") * 1024;
+	if (fd < 0 || (long)huge_size < 0 || ftruncate(fd, GIGABYTE)) {
+		skip("hugetlb: %m");
+		return;
+	}
+	before = number_in("/proc/meminfo", "HugePages_Total");
+	snprintf(number, sizeof(number), "%ld", before + NR_HUGE);
+	write_file("/proc/sys/vm/nr_hugepages", number);
+	child = fork();
+	if (!child)
+		_exit(move_huge(fd, from, other));
+	status = child_status(child, HANG_SECONDS);
+	close(fd);
+	if (status < 0) {
+		/* It was reported; khungtaskd need not do it again. */
+		write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
+		fail("mremap() did not return within %d s", HANG_SECONDS);
+		return;
+	}
+	if (status == CANNOT)
+		skip("no %d huge pages of %zu kB", NR_HUGE, huge_size / 1024);
+	else if (status == WRONG)
+		fail("memory is not what was written");
+	else if (status)
+		fail("mremap: status %d", status);
+	else if (number_in("/proc/meminfo", "HugePages_Free") !=
+		 number_in("/proc/meminfo", "HugePages_Total"))
+		fail("a huge page is not free again");
+	snprintf(number, sizeof(number), "%ld", before);
+	write_file("/proc/sys/vm/nr_hugepages", number);
+}
+
+/* Broken: mremap() hangs, and so does all that looks at the process. */
+static void mremap_of_hugetlb_returns(void)
+{
+	mremap_hugetlb(BASE, NULL);
+}
+
+/*
+ * Broken: as above; or it moves a page into the table of another mapping, which
+ * has that page already, and the page is never free again.
+ */
+static void mremap_leaves_tables_of_others_alone(void)
+{
+	/* Not at a 1 GB boundary: the two mappings share no table. */
+	mremap_hugetlb(BASE + huge_size, BASE + 2 * GIGABYTE);
+}
+
+/* --------------------------------------------------------- memory cgroups */
+
+#define CGROUP	"/tmp/cgroup"
+#define GROUP	CGROUP "/ptwalk"
+
+static bool set_limit(long bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", bytes);
+	return write_file(GROUP "/memory.max", bytes < 0 ? "max" : text);
+}
+
+/* A group of its own, without a limit, or the case is skipped. */
+static bool make_group(void)
+{
+	mkdir(CGROUP, 0700);
+	if (mount("cgroup2", CGROUP, "cgroup2", 0, NULL) ||
+	    !write_file(CGROUP "/cgroup.subtree_control", "+memory")) {
+		skip("needs CONFIG_MEMCG");
+		umount(CGROUP);
+		return false;
+	}
+	if (mkdir(GROUP, 0700)) {
+		fail("mkdir " GROUP ": %m");
+		return false;
+	}
+	return true;
+}
+
+/* Its processes are gone, but a killed one may take a moment. */
+static void remove_group(void)
+{
+	double end = now() + 10;
+
+	while (rmdir(GROUP) && errno == EBUSY && now() < end)
+		usleep(10000);
+	umount(CGROUP);
+}
+
+static bool join_group(void)
+{
+	return write_file(GROUP "/cgroup.procs", "0");
+}
+
+static long oom_kills(void)
+{
+	return number_in(GROUP "/memory.events", "oom_kill");
+}
+
+#define NR_PROCESSES	24
+#define TABLE_SPAN	(2UL << 20)
+#define TABLES_SPAN	(8 * GIGABYTE)
+
+/* Most of what it uses is page tables. */
+static int touch_sparsely(void)
+{
+	char *mem;
+
+	if (!join_group())
+		return CANNOT;
+	mem = map_at(BASE, TABLES_SPAN, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!mem)
+		return NO_MEMORY;
+	madvise(mem, TABLES_SPAN, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < TABLES_SPAN; i += TABLE_SPAN)
+		mem[i] = 1;
+	return OK;
+}
+
+/*
+ * Broken: a process is killed for want of the memory of page tables that others
+ * have left.
+ */
+static void exits_leave_room_in_a_memcg(void)
+{
+	int killed = 0, status;
+	pid_t child;
+
+	if (page_size != 4096) {
+		skip("a page table is less than a page here");
+		return;
+	}
+	if (!make_group())
+		return;
+	if (!set_limit(64 << 20))
+		fail("memory.max: %m");
+	for (int i = 0; i < NR_PROCESSES && !over(); i++) {
+		child = fork();
+		if (!child)
+			_exit(touch_sparsely());
+		status = child_status(child, HANG_SECONDS);
+		if (status == 128 + SIGKILL)
+			killed++;
+		else if (status)
+			fail("child: status %d", status);
+	}
+	printf("    # exits_leave_room_in_a_memcg: %d of %d processes killed, %ld kB at most\n",
+	       killed, NR_PROCESSES, number_in(GROUP "/memory.peak", "") / 1024);
+	if (killed)
+		fail("%d of %d processes were killed", killed, NR_PROCESSES);
+	remove_group();
+}
+
+/* ---------------------------------------------------------------- collapse */
+
+/* Says that it is ready, waits for its limit, and collapses. */
+static int collapse_in_group(int ready, int go)
+{
+	size_t len = thp_size();
+	char *mem, byte = 0;
+	int tries = 100, ret;
+
+	if (!join_group())
+		return CANNOT;
+	mem = map_at(BASE, len, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!mem)
+		return NO_MEMORY;
+	madvise(mem, len, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < len; i += page_size)
+		*(size_t *)(mem + i) = i;
+	madvise(mem, len, MADV_HUGEPAGE);
+	if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
+		return CANNOT;
+	do
+		ret = madvise(mem, len, MADV_COLLAPSE) ? errno : 0;
+	while (ret == EAGAIN && --tries);
+	for (size_t i = 0; i < len; i += page_size)
+		if (*(size_t *)(mem + i) != i)
+			return WRONG;
+	return !ret ? OK : ret == EBUSY ? BUSY : ret == ENOMEM ? NO_MEMORY : REFUSED;
+}
+
+/* One collapse in a group that has room for so many bytes. */
+static int collapse_with_room(long room)
+{
+	int ready[2], go[2], status = CANNOT;
+	char byte = 0;
+	pid_t child;
+
+	if (!set_limit(-1) || pipe(ready) || pipe(go))
+		return CANNOT;
+	child = fork();
+	if (!child) {
+		close(ready[0]);
+		close(go[1]);
+		_exit(collapse_in_group(ready[1], go[0]));
+	}
+	close(ready[1]);
+	close(go[0]);
+	if (read(ready[0], &byte, 1) == 1 &&
+	    set_limit(number_in(GROUP "/memory.current", "") + room) &&
+	    write(go[1], &byte, 1) != 1)
+		fail("write: %m");
+	close(ready[0]);
+	close(go[1]);
+	if (child > 0)
+		status = child_status(child, HANG_SECONDS);
+	return status;
+}
+
+/*
+ * Broken: the memcg has room for the huge page and not for its table, and the
+ * OOM killer is called for a collapse, which nobody needs.
+ */
+static void collapse_in_a_full_memcg_kills_nobody(void)
+{
+	/* A CPU keeps up to 64 pages that are charged and not used. */
+	long pages = thp_size() / page_size, slack = pages / 2 < 72 ? pages / 2 : 72;
+	long refused = 0, done = 0, room;
+	int status;
+
+	if (!thp_size()) {
+		skip("no huge pages");
+		return;
+	}
+	if (!make_group())
+		return;
+	for (room = pages - slack; room < pages + 72 && done < 4 && !over(); room++) {
+		status = collapse_with_room(room * page_size);
+		if (status == OK)
+			done++;
+		else if (status == BUSY)
+			refused++;
+		else if (status == 128 + SIGKILL)
+			fail("killed, with room for %ld pages of %ld", room, pages);
+		else
+			fail("status %d, with room for %ld pages of %ld", status, room,
+			     pages);
+	}
+	printf("    # collapse_in_a_full_memcg_kills_nobody: %ld refused, %ld done, %ld OOM kills\n",
+	       refused, done, oom_kills());
+	if (oom_kills())
+		fail("%ld processes were killed", oom_kills());
+	if (!refused || !done)
+		fail("%ld were refused, %ld done", refused, done);
+	remove_group();
+}
+
+#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+#define VICTIM		"/tmp/victim"
+#define NR_VICTIM_HUGE	16
+
+/* The program that is killed: gives khugepaged small pages to collapse. */
+static int be_a_victim(void)
+{
+	size_t len = NR_VICTIM_HUGE * thp_size();
+	char *mem = map_at(BASE, len, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (!mem)
+		return NO_MEMORY;
+	madvise(mem, len, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < len; i += page_size)
+		mem[i] = 1;
+	madvise(mem, len, MADV_HUGEPAGE);
+	for (;;)
+		pause();
+}
+
+static bool copy_program(const char *to)
+{
+	int in = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+	struct stat st;
+	off_t done = 0;
+	bool ok = in >= 0 && out >= 0 && !fstat(in, &st);
+
+	while (ok && done < st.st_size)
+		ok = sendfile(out, in, &done, st.st_size - done) > 0;
+	close(in);
+	close(out);
+	return ok;
+}
+
+/* Waits until khugepaged has made @nr huge pages of @pid. */
+static bool wait_for_khugepaged(pid_t pid, int nr)
+{
+	double end = now() + 10;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	while (number_in(path, "AnonHugePages") < (long)(nr * thp_size() / 1024)) {
+		if (now() > end)
+			return false;
+		usleep(500);
+	}
+	return true;
+}
+
+static void kill_victims(double end)
+{
+	unsigned long kills = 0, busy = 0;
+	int fd;
+
+	while (now() < end && !over()) {
+		pid_t child = fork();
+
+		if (!child) {
+			execl(VICTIM, VICTIM, "victim", NULL);
+			_exit(CANNOT);
+		}
+		if (!wait_for_khugepaged(child, 1 + kills % (NR_VICTIM_HUGE / 2)))
+			fail("khugepaged does not collapse");
+		usleep(kills % 7 * 100);
+		kill(child, SIGKILL);
+		child_status(child, HANG_SECONDS);
+		fd = open(VICTIM, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		else if (errno == ETXTBSY)
+			busy++;
+		else
+			fail("open " VICTIM ": %m");
+		for (int i = 0; fd < 0 && i < 1000; i++) {	/* until it is let go */
+			usleep(1000);
+			fd = open(VICTIM, O_WRONLY | O_CLOEXEC);
+			if (fd >= 0)
+				close(fd);
+		}
+		kills++;
+	}
+	printf("    # killed_process_lets_go_of_its_program: %lu kills, %lu times busy\n",
+	       kills, busy);
+	if (busy)
+		fail("of %lu killed processes %lu still ran their program", kills, busy);
+}
+
+/*
+ * Broken: a parent cannot write to the program of its child that was killed, as
+ * khugepaged keeps its address space.
+ */
+static void killed_process_lets_go_of_its_program(void)
+{
+	static const struct {
+		const char *path, *value;
+	} setting[] = {
+		{ KHUGEPAGED "alloc_sleep_millisecs", "10" },
+		{ KHUGEPAGED "pages_to_scan", "4096" },
+		{ KHUGEPAGED "scan_sleep_millisecs", "0" },	/* wakes it */
+	};
+	long before[3];
+	char text[32];
+
+	if (!thp_size()) {
+		skip("no huge pages");
+		return;
+	}
+	if (!copy_program(VICTIM)) {
+		fail("copy to " VICTIM ": %m");
+		return;
+	}
+	for (int i = 0; i < 3; i++) {
+		before[i] = number_in(setting[i].path, "");
+		write_file(setting[i].path, setting[i].value);
+	}
+	kill_victims(now() + case_seconds());
+	for (int i = 0; i < 3; i++) {
+		snprintf(text, sizeof(text), "%ld", before[i]);
+		write_file(setting[i].path, text);
+	}
+	unlink(VICTIM);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+#define CASE(f) { #f, f }
+	CASE(exits_leave_room_in_a_memcg),
+	CASE(collapse_in_a_full_memcg_kills_nobody),
+	CASE(killed_process_lets_go_of_its_program),
+	/* Where they fail there is a process that cannot be killed. */
+	CASE(mremap_of_hugetlb_returns),
+	CASE(mremap_leaves_tables_of_others_alone),
+};
+
+static const char *case_name(unsigned int i)
+{
+	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
+}
+
+static void run_case(unsigned int i)
+{
+	cases[i].run();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct suite suite = {
+		.name = "ptwalk_process", .seconds = 5,
+		.case_name = case_name, .run = run_case,
+	};
+
+	page_size = sysconf(_SC_PAGESIZE);
+	if (argc > 1 && !strcmp(argv[1], "victim"))
+		return be_a_victim();
+	return run_suite(&suite, argc, argv);
+}
