@@ -276,7 +276,6 @@ static void count_call(struct counts *c, const char *func, int cpu)
 {
 	static const char * const waits[] = {
 		"tlb_remove_table_smp_sync", "do_serialize",
-		"tlb_sync_walkers_ipi",
 	};
 	size_t len = strcspn(func, " .");
 	bool counted = false;

@@ -22,7 +22,6 @@ static const struct {
 } known[] = {
 	{ "tlb_remove_table_smp_sync",	PTWALK_IPI_BROADCAST },
 	{ PTWALK_SERIALIZE_FUNC,	PTWALK_IPI_SERIALIZE },
-	{ "tlb_sync_walkers_ipi",	PTWALK_IPI_SERIALIZE },
 	{ "flush_tlb_func",		PTWALK_IPI_TLB },
 	{ "sched_ttwu_pending",		PTWALK_IPI_WAKEUP },
 };

@@ -58,12 +58,12 @@ static int map_huge(struct file *file, unsigned long addr, unsigned long len,
 	return ret == addr ? 0 : -ENOMEM;
 }
 
-/* Touches the first pages of the half that is reused. */
-static int touch_huge(void)
+/* Touches the first pages of the half that is reused, from one to another. */
+static int touch_huge(int from, int to)
 {
 	int i;
 
-	for (i = 0; i < PTWALK_NR_HUGE; i++)
+	for (i = from; i < to; i++)
 		if (fault_in_readable((char __user *)PTWALK_REUSED + i * PMD_SIZE, 1))
 			return -EFAULT;
 	return 0;
@@ -117,7 +117,8 @@ int ptwalk_process_do(struct ptwalk_process *p, int (*fn)(struct ptwalk_process 
  */
 int ptwalk_process_map(struct ptwalk_process *p)
 {
-	return map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0) ?: touch_huge();
+	return map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0) ?:
+	       touch_huge(0, PTWALK_NR_HUGE);
 }
 
 /**
@@ -131,6 +132,17 @@ int ptwalk_process_unmap(struct ptwalk_process *p)
 	return vm_munmap(PTWALK_BASE, PUD_SIZE);
 }
 
+/* Puts pages of another file into the same table. */
+static int reuse(struct ptwalk_process *p, int from, int to)
+{
+	unsigned long skip = from * PMD_SIZE;
+
+	return vm_munmap(PTWALK_REUSED + skip, PTWALK_HALF - skip) ?:
+	       map_huge(p->other, PTWALK_REUSED + skip, PTWALK_HALF - skip,
+			PTWALK_HALF + skip) ?:
+	       touch_huge(from, to);
+}
+
 /**
  * ptwalk_process_reuse() - put pages of another file into the same table
  * @p: the process, which runs this, the last owner of the table
@@ -139,9 +151,29 @@ int ptwalk_process_unmap(struct ptwalk_process *p)
  */
 int ptwalk_process_reuse(struct ptwalk_process *p)
 {
-	return vm_munmap(PTWALK_REUSED, PTWALK_HALF) ?:
-	       map_huge(p->other, PTWALK_REUSED, PTWALK_HALF, PTWALK_HALF) ?:
-	       touch_huge();
+	return reuse(p, 0, PTWALK_NR_HUGE);
+}
+
+/**
+ * ptwalk_process_reuse_first() - the same, but touch the first page alone
+ * @p: the process
+ *
+ * Return: 0 or an error.
+ */
+int ptwalk_process_reuse_first(struct ptwalk_process *p)
+{
+	return reuse(p, 0, 1);
+}
+
+/**
+ * ptwalk_process_reuse_second() - the same, but keep the first page
+ * @p: the process
+ *
+ * Return: 0 or an error.
+ */
+int ptwalk_process_reuse_second(struct ptwalk_process *p)
+{
+	return reuse(p, 1, PTWALK_NR_HUGE);
 }
 
 static int map_small(struct ptwalk_process *p)
@@ -209,7 +241,7 @@ void *ptwalk_pmd_table(struct mm_struct *mm)
 void ptwalk_share(struct kunit *test, struct ptwalk_process *p)
 {
 	KUNIT_ASSERT_EQ(test, 0, map_huge(p->file, PTWALK_BASE, PUD_SIZE, 0));
-	KUNIT_ASSERT_EQ(test, 0, touch_huge());
+	KUNIT_ASSERT_EQ(test, 0, touch_huge(0, PTWALK_NR_HUGE));
 	KUNIT_ASSERT_NOT_NULL(test, ptwalk_pmd_table(p->mm));
 	KUNIT_ASSERT_PTR_EQ_MSG(test, ptwalk_pmd_table(current->mm),
 				ptwalk_pmd_table(p->mm),

@@ -72,6 +72,8 @@ void ptwalk_new_other(struct kunit *test, struct ptwalk_process *p);
 int ptwalk_process_do(struct ptwalk_process *p, int (*fn)(struct ptwalk_process *p));
 int ptwalk_process_map(struct ptwalk_process *p);
 int ptwalk_process_reuse(struct ptwalk_process *p);
+int ptwalk_process_reuse_first(struct ptwalk_process *p);
+int ptwalk_process_reuse_second(struct ptwalk_process *p);
 int ptwalk_process_unmap(struct ptwalk_process *p);
 void *ptwalk_pmd_table(struct mm_struct *mm);
 void ptwalk_share(struct kunit *test, struct ptwalk_process *p);

@@ -7,6 +7,10 @@
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/timex.h>
+#ifdef CONFIG_X86_64
+#include <asm/apic.h>
+#include <asm/nmi.h>
+#endif
 
 #include "../kernel.h"
 #include "../lib/ptwalk.h"
@@ -106,10 +110,13 @@ static void walk_restores_interrupts(struct kunit *test)
 #define NR_WALKERS	4
 #define SYNC_MS		300
 #define MAX_SYNC_NS	(10ULL * NSEC_PER_SEC)
+#define NR_SWITCHES	10
+
+static int was_on;
 
 static struct lockless_walk_cpu *cpu_walks(int cpu)
 {
-	return per_cpu_ptr(&lockless_walk_cpu, cpu);
+	return lockless_walk_of(cpu);
 }
 
 static struct mm_struct *walked_mm(unsigned long walk)
@@ -204,7 +211,7 @@ static void walk_is_published_until_its_end(struct kunit *test)
 
 	before = lockless_walk_count(mm);
 	lockless_walk_begin(mm, &flags);
-	cpu = this_cpu_ptr(&lockless_walk_cpu);
+	cpu = cpu_walks(smp_processor_id());
 	walk = READ_ONCE(cpu->walk[0]);
 	within = lockless_walk_count(mm);
 	lockless_walk_end(mm, flags);
@@ -264,7 +271,7 @@ static void count_is_number_of_walkers(struct kunit *test)
 
 /* -------------------------------------------------------- waiting for walks */
 
-/* Broken: unsharing a table stalls on processes it has nothing to do with. */
+/* Broken: a wait for walkers takes as long as walks of other processes. */
 static void sync_spares_other_mm(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -273,10 +280,7 @@ static void sync_spares_other_mm(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, lockless_walk_sync(mm), 0);
 	w = hold(test, other, NULL, ptwalk_other_cpu());
-	/* As if a thread of ours had just been there. */
-	cpumask_set_cpu(w->cpu, mm_cpumask(mm));
 	KUNIT_EXPECT_EQ(test, lockless_walk_sync(mm), 0);
-	cpumask_clear_cpu(w->cpu, mm_cpumask(mm));
 	KUNIT_EXPECT_TRUE_MSG(test, ptwalk_hold_release(w), "waited for another mm");
 }
 
@@ -331,7 +335,7 @@ static void sync_interrupts_nobody(struct kunit *test)
 
 /* --------------------------------------- walks that follow each other closely */
 
-/* Broken: unsharing a table stalls for as long as a CPU does GUP-fast. */
+/* Broken: a wait for walkers takes as long as a CPU goes on with GUP-fast. */
 static void sync_does_not_wait_for_later_walk(struct kunit *test)
 {
 	const struct ptwalk_hold how = {
@@ -391,12 +395,15 @@ static void storm_work(void *arg, unsigned int id)
 	WRITE_ONCE(s->walks[id], s->walks[id] + i);
 }
 
-static void start_storm(struct kunit *test, struct storm *s)
+static struct ptwalk_crew *start_storm(struct kunit *test, struct storm *s)
 {
+	struct ptwalk_crew *crew;
 	struct cpumask cpus;
 
 	ptwalk_next_cpus(&cpus, NR_WALKERS);
-	ptwalk_crew_wait(ptwalk_crew(test, s->mm, &cpus, storm_work, s));
+	crew = ptwalk_crew(test, s->mm, &cpus, storm_work, s);
+	ptwalk_crew_wait(crew);
+	return crew;
 }
 
 /* Waits for walkers again and again.  The walkers stop when the case ends. */
@@ -447,15 +454,13 @@ static void sync_in_storm_of_gup_fast(struct kunit *test)
 
 /* ------------------------------------------------------------ nested walks */
 
-/* Walks two mms; the CPU of the walker counts as one that uses both. */
+/* Walks two mms. */
 static void nested_walk(struct kunit *test, struct mm_struct *mm,
 			struct mm_struct *inner)
 {
 	int cpu = ptwalk_other_cpu(), both = mm == inner ? 2 : 1;
 	struct ptwalk_hold *w = hold(test, mm, inner, cpu);
 
-	if (mm != inner)
-		cpumask_set_cpu(cpu, mm_cpumask(inner));
 	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 1);
 	ptwalk_hold_go(w, PTWALK_IN_NEXT_WALK);
 	KUNIT_EXPECT_EQ(test, walks_on(cpu), 2);
@@ -468,8 +473,6 @@ static void nested_walk(struct kunit *test, struct mm_struct *mm,
 			    "the outer walk is not seen after the inner");
 	KUNIT_EXPECT_TRUE(test, ptwalk_hold_release(w));
 	KUNIT_EXPECT_EQ(test, walks_on(cpu), 0);
-	if (mm != inner)
-		cpumask_clear_cpu(cpu, mm_cpumask(inner));
 }
 
 /* Broken: an NMI that walks makes the walk it interrupted invisible. */
@@ -512,23 +515,21 @@ static void sync_waits_for_inner_walk(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
 	struct mm_struct *inner = ptwalk_mm_new(test);
-	int cpu = ptwalk_other_cpu(), phase;
 	struct ptwalk_hold *w;
+	int phase;
 
 	w = hold_in_phase(test, mm, inner, PTWALK_IN_NEXT_WALK);
-	cpumask_set_cpu(cpu, mm_cpumask(inner));
 	lockless_walk_sync(inner);
-	cpumask_clear_cpu(cpu, mm_cpumask(inner));
 	phase = READ_ONCE(w->phase);
 	ptwalk_hold_release(w);
 	KUNIT_EXPECT_GE_MSG(test, phase, PTWALK_BACK_IN_WALK, "the inner walk was not over");
 }
 
-/* Broken: an NMI within an NMI loses a walk. */
-static void walks_nest_to_the_limit(struct kunit *test)
+/* Broken: an NMI within an NMI within an NMI loses a walk. */
+static void walks_nest_beyond_the_limit(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
-	unsigned long flags[LOCKLESS_WALK_NESTING - 1];
+	unsigned long flags[LOCKLESS_WALK_NESTING + 2];
 	unsigned int up[ARRAY_SIZE(flags)], down[ARRAY_SIZE(flags)];
 	int i;
 
@@ -541,9 +542,130 @@ static void walks_nest_to_the_limit(struct kunit *test)
 		down[i] = lockless_walk_count(mm);
 	}
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		KUNIT_EXPECT_EQ(test, up[i], i + 1);
-		KUNIT_EXPECT_EQ(test, down[i], i);
+		KUNIT_EXPECT_EQ(test, up[i], min(i + 1, LOCKLESS_WALK_NESTING));
+		KUNIT_EXPECT_EQ(test, down[i], min(i, LOCKLESS_WALK_NESTING));
 	}
+}
+
+#ifdef CONFIG_X86_64
+static struct {
+	struct mm_struct *mm, *inner;
+	unsigned int calls, outer, within;
+} nmi;
+
+/* The NMI comes in the middle of the walk of the case. */
+static int walk_in_nmi(unsigned int type, struct pt_regs *regs)
+{
+	unsigned long flags;
+
+	if (!READ_ONCE(nmi.inner))
+		return NMI_DONE;
+	lockless_walk_begin(nmi.inner, &flags);
+	nmi.outer = lockless_walk_count(nmi.mm);
+	nmi.within = lockless_walk_count(nmi.inner);
+	lockless_walk_end(nmi.inner, flags);
+	WRITE_ONCE(nmi.calls, nmi.calls + 1);
+	WRITE_ONCE(nmi.inner, NULL);
+	return NMI_HANDLED;
+}
+
+/* Broken: GUP-fast that an NMI of perf interrupts is not seen any more. */
+static void nmi_keeps_the_walk_that_it_interrupts(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test), *inner;
+	unsigned int before, after, left;
+	unsigned long flags;
+	u64 end;
+
+	memset(&nmi, 0, sizeof(nmi));
+	nmi.mm = mm;
+	inner = ptwalk_mm_new(test);
+	KUNIT_ASSERT_EQ(test, 0, register_nmi_handler(NMI_LOCAL, walk_in_nmi, 0, "ptwalk"));
+	lockless_walk_begin(mm, &flags);
+	before = lockless_walk_count(mm);
+	WRITE_ONCE(nmi.inner, inner);
+	apic->send_IPI(smp_processor_id(), NMI_VECTOR);
+	end = ktime_get_mono_fast_ns() + NSEC_PER_SEC;
+	while (!READ_ONCE(nmi.calls) && ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+	after = lockless_walk_count(mm);
+	lockless_walk_end(mm, flags);
+	left = lockless_walk_count(mm);
+	unregister_nmi_handler(NMI_LOCAL, "ptwalk");
+
+	KUNIT_EXPECT_EQ(test, nmi.calls, 1);
+	KUNIT_EXPECT_EQ(test, before, 1);
+	KUNIT_EXPECT_EQ(test, nmi.outer, 1);
+	KUNIT_EXPECT_EQ(test, nmi.within, 1);
+	KUNIT_EXPECT_EQ(test, after, 1);
+	KUNIT_EXPECT_EQ(test, left, 0);
+}
+#endif
+
+/* ---------------------------------------------------------------- the switch */
+
+static void switch_on(void *unused)
+{
+	lockless_walk_track(true);
+}
+
+static void switch_off(struct kunit *test)
+{
+	ptwalk_at_end(test, switch_on, NULL);
+	lockless_walk_track(false);
+}
+
+/* Broken: a table is reused under GUP-fast while walks are not tracked. */
+static void sync_waits_when_switched_off(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+	struct ptwalk_hold *w;
+
+	switch_off(test);
+	w = hold_in_phase(test, mm, NULL, PTWALK_IN_WALK);
+	KUNIT_EXPECT_EQ(test, lockless_walk_count(mm), 0);
+	lockless_walk_sync(mm);
+	KUNIT_EXPECT_FALSE_MSG(test, ptwalk_hold_release(w), "a walker was still inside");
+}
+
+static int walks_anywhere(void)
+{
+	int cpu, nr = 0;
+
+	for_each_online_cpu(cpu)
+		nr += walks_on(cpu);
+	return nr;
+}
+
+/* Broken: a walk that is over is waited for for ever. */
+static void switch_leaves_no_walk_behind(struct kunit *test)
+{
+	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
+	struct ptwalk_crew *crew;
+	int i, left = 0;
+
+	s->mm = enter(test);
+	s->gup = true;
+	fill_pages(test);
+	crew = start_storm(test, s);
+	switch_off(test);
+	for (i = 0; i < NR_SWITCHES; i++) {
+		lockless_walk_track(true);
+		lockless_walk_sync(s->mm);
+		lockless_walk_track(false);
+		left += walks_anywhere();
+	}
+	lockless_walk_track(true);
+	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_EQ(test, left, 0);
+	KUNIT_EXPECT_EQ(test, lockless_walk_count(s->mm), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);
+}
+
+/* Broken: every walk has a full barrier, although nobody asked for that. */
+static void tracking_is_off_after_boot(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, was_on, 0);
 }
 
 /* --------------------------------------------------- what can be looked at */
@@ -584,10 +706,32 @@ static void sync_is_traced(struct kunit *test)
 	KUNIT_EXPECT_LT(test, traced.ns, 100 * PTWALK_SHORT_MS * NSEC_PER_MSEC);
 }
 
+static void walk_traced(void *data, struct mm_struct *mm, u64 ns, unsigned long ip)
+{
+	if (mm != traced.mm)
+		return;
+	traced.calls++;
+	traced.ns = max(traced.ns, ns);
+}
+
+/* Broken: the tracepoint does not show the longest walk of a process. */
+static void walk_is_traced(struct kunit *test)
+{
+	struct mm_struct *mm = enter(test);
+
+	memset(&traced, 0, sizeof(traced));
+	traced.mm = mm;
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "lockless_walk", walk_traced, NULL));
+	ptwalk_hold_release(hold_ms(test, mm, NULL, ptwalk_other_cpu(), 1));
+	KUNIT_EXPECT_EQ(test, traced.calls, 1);
+	KUNIT_EXPECT_GE(test, traced.ns, NSEC_PER_MSEC / 2);
+	KUNIT_EXPECT_LT(test, traced.ns, 100 * PTWALK_SHORT_MS * NSEC_PER_MSEC);
+}
+
 /* Broken: debugfs does not show which CPUs walk. */
 static void walks_are_shown_in_debugfs(struct kunit *test)
 {
-	static const char path[] = "/sys/kernel/debug/lockless_walks";
+	static const char path[] = "/sys/kernel/debug/lockless_walks/walking";
 	int cpu = ptwalk_other_cpu(), ret;
 	char text[256], name[16];
 	struct ptwalk_hold *w;
@@ -644,8 +788,15 @@ static struct kunit_case tracking_cases[] = {
 	KUNIT_CASE(nested_walk_of_same_mm_keeps_outer),
 	KUNIT_CASE(sync_waits_for_outer_walk),
 	KUNIT_CASE(sync_waits_for_inner_walk),
-	KUNIT_CASE(walks_nest_to_the_limit),
+	KUNIT_CASE(walks_nest_beyond_the_limit),
+#ifdef CONFIG_X86_64
+	KUNIT_CASE(nmi_keeps_the_walk_that_it_interrupts),
+#endif
+	KUNIT_CASE(sync_waits_when_switched_off),
+	KUNIT_CASE_SLOW(switch_leaves_no_walk_behind),
+	KUNIT_CASE(tracking_is_off_after_boot),
 	KUNIT_CASE(sync_is_traced),
+	KUNIT_CASE(walk_is_traced),
 	KUNIT_CASE(walks_are_shown_in_debugfs),
 #else
 	KUNIT_CASE(gup_fast_works),
@@ -653,4 +804,20 @@ static struct kunit_case tracking_cases[] = {
 	{}
 };
 
-PTWALK_SUITE(tracking);
+#ifdef CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING
+static int tracking_init(struct kunit_suite *suite)
+{
+	was_on = lockless_walk_track(true);
+	return 0;
+}
+
+static void tracking_exit(struct kunit_suite *suite)
+{
+	lockless_walk_track(was_on);
+}
+#else
+#define tracking_init	NULL
+#define tracking_exit	NULL
+#endif
+
+PTWALK_SUITE(tracking, .suite_init = tracking_init, .suite_exit = tracking_exit);

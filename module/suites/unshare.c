@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Processes that map the same hugetlb file share a PMD table.  Which CPUs are
- * interrupted and which walkers are waited for when a process leaves the table,
- * and whether GUP-fast in that process finds pages that the last owner maps
- * afterwards.
+ * interrupted when a process leaves the table, and whether GUP-fast in that
+ * process returns pages that the last owner maps afterwards.
  */
+#include <linux/delay.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/kallsyms.h>
 #include <linux/pagemap.h>
 #include <linux/prandom.h>
@@ -16,13 +17,9 @@
 #include "../lib/ptwalk.h"
 #include "../lib/sharer.h"
 
-#define TRACKING	IS_ENABLED(CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING)
-
 #define NR_OPS		4
-/* Some walks last longer than the last owner needs to reuse the table. */
-#define MAX_WALK_US	30000
-
-#define KEY	"/sys/kernel/debug/x86/tlb_flush_ipis_walkers"
+/* How long a round waits for a walker that is slow. */
+#define MAX_WAIT_NS	(30 * NSEC_PER_MSEC)
 
 static void set_up(struct kunit *test, struct ptwalk_sharing *s, int processes)
 {
@@ -79,90 +76,6 @@ static void need_native(struct kunit *test)
 		kunit_skip(test, "a hypervisor flushes the TLB");
 }
 
-/* The switch "a TLB flush interrupts all walkers", or -1 if there is none. */
-static int key_value(void)
-{
-	char text[8];
-
-	if (ptwalk_file_read(KEY, text, sizeof(text)))
-		return -1;
-	return text[0] == '1';
-}
-
-static void restore_key(void *unused)
-{
-	ptwalk_file_write(KEY, "1");
-}
-
-/* As in a guest whose hypervisor flushes the TLB; until the case ends. */
-static void use_paravirt(struct kunit *test)
-{
-	int key = key_value();
-
-	if (key < 0)
-		kunit_skip(test, "no %s: kernel without the series, or debugfs not mounted",
-			   KEY);
-	if (!key)
-		return;
-	ptwalk_at_end(test, restore_key, NULL);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_file_write(KEY, "0"));
-	KUNIT_ASSERT_EQ(test, 0, key_value());
-}
-
-/*
- * A hypervisor's flush leaves out a virtual CPU that does not run, even one
- * that was preempted within a walk.  Here CPUs in @cpus are taken out of
- * mm_cpumask() until the flush is under way.  None of them has the mm loaded.
- */
-static struct {
-	struct task_struct *task;
-	struct mm_struct *mm;
-	struct cpumask cpus;
-} left_out;
-
-static void left_out_clear(void)
-{
-	int cpu;
-
-	for_each_cpu(cpu, &left_out.cpus)
-		cpumask_clear_cpu(cpu, mm_cpumask(left_out.mm));
-}
-
-/* Any context: the calling CPU has made its copy of the mask. */
-static void csd_queue_cpu(void *data, const unsigned int cpu,
-			  unsigned long callsite, smp_call_func_t func,
-			  call_single_data_t *csd)
-{
-	int out;
-
-	if (current != READ_ONCE(left_out.task) || !in_task() ||
-	    ptwalk_ipi_classify(func) != PTWALK_IPI_TLB)
-		return;
-	for_each_cpu(out, &left_out.cpus)
-		cpumask_set_cpu(out, mm_cpumask(left_out.mm));
-}
-
-static void left_out_init(struct kunit *test, struct mm_struct *mm)
-{
-	left_out.task = NULL;
-	left_out.mm = mm;
-	cpumask_clear(&left_out.cpus);
-	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "csd_queue_cpu",
-					     csd_queue_cpu, NULL));
-}
-
-static void left_out_arm(void)
-{
-	left_out_clear();
-	WRITE_ONCE(left_out.task, current);
-}
-
-static void left_out_disarm(void)
-{
-	WRITE_ONCE(left_out.task, NULL);
-	left_out_clear();
-}
-
 /* --------------------------------------------- which CPUs are interrupted */
 
 /* Shares the table and leaves it, NR_OPS times, and counts interrupts. */
@@ -182,17 +95,13 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 {
 	struct ptwalk_sharing s;
 
-	need_native(test);
 	set_up(test, &s, 1);
 	share_and_unmap(test, &s);
 	ptwalk_measure(test, "unshare", NR_OPS);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
-	/*
-	 * Without a flush nothing would have waited for walkers.  A CPU whose
-	 * thread sleeps for a moment is lazy and may be left out.
-	 */
-	KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
+	if (flush_is_native())
+		KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
 }
 
 /* Broken: an isolated CPU is disturbed by a process that never ran there. */
@@ -201,7 +110,6 @@ static void unshare_spares_other_cpus(struct kunit *test)
 	struct ptwalk_sharing s;
 	int cpu;
 
-	need_native(test);
 	set_up(test, &s, 1);
 	share_and_unmap(test, &s);
 	for_each_online_cpu(cpu)
@@ -211,64 +119,37 @@ static void unshare_spares_other_cpus(struct kunit *test)
 					    "CPU %d", cpu);
 }
 
-/* Broken: as above, in a guest whose hypervisor flushes the TLB. */
-static void paravirt_unshare_interrupts_own_cpus_only(struct kunit *test)
-{
-	struct ptwalk_sharing s;
-	int cpu;
-
-	if (TRACKING)
-		kunit_skip(test, "walks are tracked: no CPU needs an interrupt");
-	set_up(test, &s, 1);
-	use_paravirt(test);
-	share_and_unmap(test, &s);
-	ptwalk_measure(test, "unshare_paravirt", NR_OPS);
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
-	for_each_online_cpu(cpu)
-		KUNIT_EXPECT_EQ_MSG(test, runs_threads(cpu) ? NR_OPS : 0,
-				    ptwalk_ipi_on(cpu, PTWALK_IPI_SERIALIZE),
-				    "CPU %d", cpu);
-}
-
-/* Broken: as above, although every walk is tracked. */
-static void tracked_unshare_interrupts_nobody(struct kunit *test)
-{
-	long before = ptwalk_vm_event("pgtable_sync_tracked");
-	struct ptwalk_sharing s;
-
-	if (!TRACKING)
-		kunit_skip(test, "CONFIG_LOCKLESS_PAGE_TABLE_WALK_TRACKING is not set");
-	set_up(test, &s, 1);
-	use_paravirt(test);
-	share_and_unmap(test, &s);
-	ptwalk_measure(test, "unshare_paravirt", NR_OPS);
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
-	KUNIT_EXPECT_EQ(test, ptwalk_vm_event("pgtable_sync_tracked"),
-			before + NR_OPS);
-}
-
-/* Broken: in a guest, the waiter relies on a flush that waits for no walker. */
-static void key_says_how_the_tlb_is_flushed(struct kunit *test)
-{
-	int key = key_value();
-
-	if (key < 0)
-		kunit_skip(test, "no %s: kernel without the series, or debugfs not mounted",
-			   KEY);
-	KUNIT_EXPECT_EQ(test, key, flush_is_native());
-	if (flush_is_native())
-		return;
-	KUNIT_EXPECT_EQ(test, -EPERM, ptwalk_file_write(KEY, "1"));
-	KUNIT_EXPECT_EQ(test, 0, key_value());
-}
-
-/* -------------------------------------------- which walkers are waited for */
-
-/* Leaves the table without unmapping, so that no other flush follows. */
+/* Leaves the table without unmapping, so that no table is freed. */
 static int leave_table(void)
 {
 	return ptwalk_zap(PTWALK_BASE, PUD_SIZE);
+}
+
+/*
+ * Broken: a CPU walks, speculatively, into a table that belongs to others by
+ * now, or is no table any more.
+ */
+static void unshare_flushes_lazy_cpus(struct kunit *test)
+{
+	int cpu = ptwalk_other_cpu(), tries = 0;
+	struct ptwalk_sharing s;
+
+	need_native(test);
+	set_up(test, &s, 1);
+	ptwalk_spread(test, s.mm, PTWALK_SMALL);
+	do {
+		ptwalk_share(test, s.p[0]);
+		/* The flush of another process may have made it leave. */
+		if (!cpumask_test_cpu(cpu, mm_cpumask(s.mm)))
+			kunit_skip(test, "CPU %d has left the address space", cpu);
+		/* Its thread is asleep, once it is. */
+		msleep(50);
+		ptwalk_ipi_start();
+		KUNIT_ASSERT_EQ(test, 0, leave_table());
+		ptwalk_ipi_stop();
+	} while (!ptwalk_ipi_on(cpu, PTWALK_IPI_TLB) && ++tries < 3);
+	KUNIT_EXPECT_GE_MSG(test, ptwalk_ipi_on(cpu, PTWALK_IPI_TLB), 1,
+			    "the CPU of a sleeping thread got no flush");
 }
 
 /* Whether the walker was still inside when current had left the table. */
@@ -281,188 +162,265 @@ static bool leaves_before_walker(struct kunit *test, struct mm_struct *walked)
 	return ptwalk_hold_release(hold);
 }
 
-static void spare_other_mm(struct kunit *test, struct ptwalk_sharing *s)
-{
-	ptwalk_share(test, s->p[0]);
-	KUNIT_EXPECT_TRUE_MSG(test, leaves_before_walker(test, s->p[0]->mm),
-			      "waited for a walker of another process");
-	KUNIT_EXPECT_PTR_NE(test, ptwalk_pmd_table(s->mm), ptwalk_pmd_table(s->p[0]->mm));
-}
-
 /* Broken: munmap stalls while a CPU of another process has interrupts off. */
 static void unshare_does_not_wait_for_other_mm(struct kunit *test)
 {
 	struct ptwalk_sharing s;
 
-	need_native(test);
 	set_up(test, &s, 1);
-	spare_other_mm(test, &s);
+	ptwalk_share(test, s.p[0]);
+	KUNIT_EXPECT_TRUE_MSG(test, leaves_before_walker(test, s.p[0]->mm),
+			      "waited for a walker of another process");
+	KUNIT_EXPECT_PTR_NE(test, ptwalk_pmd_table(s.mm), ptwalk_pmd_table(s.p[0]->mm));
 }
 
-/* Broken: as above, in a guest whose hypervisor flushes the TLB. */
-static void paravirt_unshare_does_not_wait_for_other_mm(struct kunit *test)
-{
-	struct ptwalk_sharing s;
+/* ------------------------------------------------ GUP-fast, held on its way */
 
-	set_up(test, &s, 1);
-	use_paravirt(test);
-	spare_other_mm(test, &s);
+/**
+ * struct held - a kthread that is held in GUP-fast, where it loads an entry
+ * @addr: first address that it looks up
+ * @nr: number of pages
+ * @entry: the entry of a page table
+ * @load: which load of @entry, from 1
+ * @task: the kthread, while it is in GUP-fast
+ * @loads: loads of @entry so far
+ * @inside: it has loaded @entry and waits
+ * @go: it may go on
+ * @late: it went on by itself
+ * @pages: what GUP-fast returned
+ * @got: number of @pages
+ * @left: GUP-fast has returned
+ */
+struct held {
+	unsigned long addr;
+	int nr;
+	void *entry;
+	unsigned int load;
+	struct task_struct *task;
+	unsigned int loads;
+	bool inside, go, late;
+	struct page *pages[2];
+	int got;
+	struct completion left;
+};
+
+/* Debug exception, after the load.  GUP-fast has interrupts off. */
+static void entry_loaded(struct perf_event *bp, struct perf_sample_data *data,
+			 struct pt_regs *regs)
+{
+	struct held *h = bp->overflow_handler_context;
+	u64 end;
+
+	if (READ_ONCE(h->task) != current || ++h->loads != h->load)
+		return;
+	end = ktime_get_mono_fast_ns() + ptwalk_hold_ms * NSEC_PER_MSEC;
+	WRITE_ONCE(h->inside, true);
+	while (!READ_ONCE(h->go) && ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+	WRITE_ONCE(h->late, !READ_ONCE(h->go));
+	WRITE_ONCE(h->inside, false);
+}
+
+static void held_gup(void *arg, unsigned int id)
+{
+	struct held *h = arg;
+
+	WRITE_ONCE(h->task, current);
+	h->got = get_user_pages_fast_only(h->addr, h->nr, 0, h->pages);
+	WRITE_ONCE(h->task, NULL);
+	complete(&h->left);
+	ptwalk_wait_for_stop();
+}
+
+static void release_bp(void *bp)
+{
+	perf_event_release_kernel(bp);
+}
+
+/* Returns when GUP-fast is inside, on a CPU that uses the address space. */
+static struct held *hold_gup(struct kunit *test, struct mm_struct *mm, struct held how)
+{
+	struct held *h = ptwalk_zalloc(test, sizeof(*h));
+	int cpu = ptwalk_other_cpu();
+	struct perf_event_attr attr;
+	struct perf_event *bp;
+
+	*h = how;
+	init_completion(&h->left);
+	hw_breakpoint_init(&attr);
+	attr.bp_addr = (unsigned long)h->entry;
+	attr.bp_len = HW_BREAKPOINT_LEN_8;
+	attr.bp_type = HW_BREAKPOINT_RW;
+	bp = perf_event_create_kernel_counter(&attr, cpu, NULL, entry_loaded, h);
+	if (IS_ERR(bp))
+		kunit_skip(test, "no hardware breakpoint (%ld)", PTR_ERR(bp));
+	ptwalk_at_end(test, release_bp, bp);
+	ptwalk_crew(test, mm, cpumask_of(cpu), held_gup, h);
+	while (!READ_ONCE(h->inside) && !try_wait_for_completion(&h->left))
+		cpu_relax();
+	KUNIT_ASSERT_TRUE_MSG(test, READ_ONCE(h->inside), "GUP-fast did not load the entry");
+	return h;
 }
 
 /*
- * The walker is on a CPU of the case's process that the TLB flush leaves out.
- * The table stays shared when there are two other processes; it becomes
- * exclusive when there is one.
+ * A hypervisor's flush leaves out a virtual CPU that does not run, even one
+ * that was preempted within a walk.  Here the CPU of the walker is not in
+ * mm_cpumask() until the flush has made its copy.
  */
-static void wait_for_own_walker(struct kunit *test, int others)
+static struct {
+	struct task_struct *task;
+	struct mm_struct *mm;
+} left_out;
+
+static void put_back(void)
 {
+	cpumask_set_cpu(ptwalk_other_cpu(), mm_cpumask(left_out.mm));
+}
+
+/* Any context. */
+static void csd_queue_cpu(void *data, const unsigned int cpu,
+			  unsigned long callsite, smp_call_func_t func,
+			  call_single_data_t *csd)
+{
+	if (current == READ_ONCE(left_out.task) && in_task())
+		put_back();
+}
+
+static void leave_without(struct kunit *test, struct mm_struct *mm)
+{
+	left_out.mm = mm;
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "csd_queue_cpu", csd_queue_cpu, NULL));
+	cpumask_clear_cpu(ptwalk_other_cpu(), mm_cpumask(mm));
+	WRITE_ONCE(left_out.task, current);
+	KUNIT_EXPECT_EQ(test, 0, leave_table());
+	WRITE_ONCE(left_out.task, NULL);
+	put_back();
+}
+
+/* As ptwalk_pmd_offset(), a level higher. */
+static void *pud_entry(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgdp = pgd_offset(mm, addr);
+
+	return pud_offset(p4d_offset(pgdp, addr), addr);
+}
+
+static struct page *page_at(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmdp = ptwalk_pmd_offset(mm, addr);
+
+	return pmdp && pmd_present(*pmdp) ? pmd_page(*pmdp) : NULL;
+}
+
+/*
+ * GUP-fast is held where @load says; meanwhile its process leaves the table, and
+ * the last owner changes what the table maps by @change.
+ */
+static void change_under_gup(struct kunit *test, int nr, bool at_pud, unsigned int load,
+			     int (*change)(struct ptwalk_process *p))
+{
+	unsigned long addr = PTWALK_REUSED + (nr > 1 ? PMD_SIZE - PAGE_SIZE : 0);
+	struct page *foreign[PTWALK_NR_HUGE] = {};
+	int refs[PTWALK_NR_HUGE] = {}, i;
 	struct ptwalk_sharing s;
+	struct held how, *h;
 	bool inside;
 
-	need_native(test);
-	set_up(test, &s, others);
+	set_up(test, &s, 1);
 	run_threads(test, s.mm);
-	left_out_init(test, s.mm);
-	cpumask_set_cpu(ptwalk_other_cpu(), &left_out.cpus);
-
-	/*
-	 * The flush alone must not wait for the walker, or the rest proves
-	 * nothing.
-	 */
-	if (key_value() == 1) {
-		ptwalk_share(test, s.p[0]);
-		left_out_arm();
-		inside = leaves_before_walker(test, s.mm);
-		left_out_disarm();
-		KUNIT_ASSERT_TRUE_MSG(test, inside, "the flush itself waited");
-	}
-
-	use_paravirt(test);
+	ptwalk_new_other(test, s.p[0]);
 	ptwalk_share(test, s.p[0]);
-	left_out_arm();
-	inside = leaves_before_walker(test, s.mm);
-	left_out_disarm();
-	KUNIT_EXPECT_FALSE_MSG(test, inside, "a walker was still in the table");
+	how = (struct held) {
+		.addr = addr, .nr = nr, .load = load,
+		.entry = at_pud ? pud_entry(s.mm, addr) :
+				  (void *)ptwalk_pmd_offset(s.mm, addr),
+	};
+	h = hold_gup(test, s.mm, how);
+	leave_without(test, s.mm);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_process_do(s.p[0], change));
+	for (i = 0; i < PTWALK_NR_HUGE; i++) {
+		foreign[i] = page_at(s.p[0]->mm, PTWALK_REUSED + i * PMD_SIZE);
+		refs[i] = foreign[i] ? page_ref_count(foreign[i]) : 0;
+	}
+	inside = READ_ONCE(h->inside);
+	WRITE_ONCE(h->go, true);
+	wait_for_completion(&h->left);
+
+	KUNIT_EXPECT_TRUE_MSG(test, inside && !h->late, "the walker was waited for");
+	KUNIT_EXPECT_EQ_MSG(test, h->got, 0, "%d pages that the process does not map", h->got);
+	for (i = 0; i < h->got; i++)
+		put_page(h->pages[i]);
+	for (i = 0; i < PTWALK_NR_HUGE; i++)
+		if (foreign[i])
+			KUNIT_EXPECT_EQ(test, page_ref_count(foreign[i]), refs[i]);
 }
 
-/* Broken: GUP-fast of a process that left returns pages of the last owner. */
-static void paravirt_last_unshare_waits_for_walker(struct kunit *test)
+/* Broken: a device writes to memory of another process. */
+static void gup_gives_back_page_of_last_owner(struct kunit *test)
 {
-	wait_for_own_walker(test, 1);
+	change_under_gup(test, 1, true, 1, ptwalk_process_reuse);
 }
 
-/* Broken: the same, if the process left before others did. */
-static void paravirt_each_unshare_waits_for_walker(struct kunit *test)
+/* Broken: the same, if what GUP-fast looks for is mapped in part. */
+static void gup_gives_back_when_range_ends_early(struct kunit *test)
 {
-	wait_for_own_walker(test, 2);
+	change_under_gup(test, 2, true, 1, ptwalk_process_reuse_first);
+}
+
+/* Broken: the same, when the table changes in the middle of the walk. */
+static void gup_gives_back_all_since_the_pud(struct kunit *test)
+{
+	/* The second load is the re-check, when the first page was taken. */
+	change_under_gup(test, 2, false, 2, ptwalk_process_reuse_second);
 }
 
 /* ---------------------------------------- GUP-fast while tables are shared */
 
 /**
- * struct walker - a kthread that walks the tables of a process
+ * struct walker - a kthread that looks up pages of a process
  * @mm: address space of the process
- * @preempted: it walks as a CPU that no flush waits for
  * @crew: the kthread
  * @rnd: its random choices
- * @inside: it is in a walk, has found the table, and takes its time
  * @seen: pages found with the tag of the file that is shared
  * @other: pages found with the tag of the other file
  * @missed: walks that found no page
  */
 struct walker {
 	struct mm_struct *mm;
-	bool preempted;
 	struct ptwalk_crew *crew;
 	struct rnd_state rnd;
-	bool inside;
 	unsigned long seen, other, missed;
 };
 
-static void judge_word(struct walker *w, u64 word)
+static void walk(void *arg, unsigned int id)
 {
+	struct walker *w = arg;
+	struct page *page;
+	u64 word;
+
+	if (get_user_pages_fast_only(PTWALK_REUSED + prandom_u32_state(&w->rnd) %
+				     PTWALK_NR_HUGE * PMD_SIZE, 1, 0, &page) != 1) {
+		w->missed++;
+		return;
+	}
+	word = READ_ONCE(*(u64 *)page_address(page));
 	if (word == PTWALK_TAG_SHARED)
 		w->seen++;
 	else if (word == PTWALK_TAG_PRIVATE)
 		w->other++;
 	else
 		w->missed++;
-}
-
-static unsigned long random_addr(struct walker *w)
-{
-	return PTWALK_REUSED + prandom_u32_state(&w->rnd) % PTWALK_NR_HUGE * PMD_SIZE;
-}
-
-static void walk_gup(struct walker *w)
-{
-	struct page *page;
-
-	if (get_user_pages_fast_only(random_addr(w), 1, 0, &page) != 1) {
-		w->missed++;
-		return;
-	}
-	judge_word(w, READ_ONCE(*(u64 *)page_address(page)));
 	put_page(page);
 }
 
-/* Time for the others to overtake the walk. */
-static void dawdle(struct walker *w)
-{
-	u64 us = prandom_u32_state(&w->rnd) % MAX_WALK_US;
-	u64 end = ktime_get_mono_fast_ns() + us * NSEC_PER_USEC;
-
-	WRITE_ONCE(w->inside, true);
-	while (ktime_get_mono_fast_ns() < end)
-		cpu_relax();
-	WRITE_ONCE(w->inside, false);
-}
-
-/* As GUP-fast, slowly between the load of the PUD and that of the PMD. */
-static void walk_slowly(struct walker *w)
-{
-	unsigned long flags;
-	pmd_t *pmdp, pmd;
-	u64 word = 0;
-
-	lockless_walk_begin(w->mm, &flags);
-	pmdp = ptwalk_pmd_offset(w->mm, random_addr(w));
-	if (pmdp) {
-		dawdle(w);
-		pmd = pmdp_get_lockless(pmdp);
-		if (pmd_present(pmd) && pmd_leaf(pmd))
-			word = READ_ONCE(*(u64 *)page_address(pmd_page(pmd)));
-		/*
-		 * GUP-fast would drop its reference if the entry has changed.
-		 */
-		if (pmd_val(pmd) != pmd_val(pmdp_get_lockless(pmdp)))
-			word = 0;
-	}
-	lockless_walk_end(w->mm, flags);
-	judge_word(w, word);
-}
-
-static void walk(void *arg, unsigned int id)
-{
-	struct walker *w = arg;
-
-	if (w->preempted)
-		walk_slowly(w);
-	else
-		walk_gup(w);
-}
-
 static struct walker *start_walker(struct kunit *test, struct mm_struct *mm,
-				   int cpu, u32 seed, bool preempted)
+				   int cpu, u32 seed)
 {
 	struct walker *w = ptwalk_zalloc(test, sizeof(*w));
 
 	w->mm = mm;
-	w->preempted = preempted;
 	prandom_seed_state(&w->rnd, seed + cpu);
-	if (preempted)
-		cpumask_set_cpu(cpu, &left_out.cpus);
-	w->crew = ptwalk_crew(test, preempted ? NULL : mm, cpumask_of(cpu), walk, w);
+	w->crew = ptwalk_crew(test, mm, cpumask_of(cpu), walk, w);
 	ptwalk_crew_wait(w->crew);
 	return w;
 }
@@ -480,140 +438,69 @@ static int leave_somehow(u32 random)
 	}
 }
 
-/* Lets a walker that dawdles get into the table, and another one pass by. */
-static void await_walkers(struct walker *w[])
+/* Lets a walker find a page. */
+static void await_walker(struct walker *w)
 {
-	u64 end = ktime_get_mono_fast_ns() + MAX_WALK_US * NSEC_PER_USEC;
-	unsigned long seen = READ_ONCE(w[1]->seen);
+	u64 end = ktime_get_mono_fast_ns() + MAX_WAIT_NS;
+	unsigned long seen = READ_ONCE(w->seen);
 
-	while (ktime_get_mono_fast_ns() < end &&
-	       ((w[2]->preempted && !READ_ONCE(w[2]->inside)) ||
-		READ_ONCE(w[1]->seen) == seen))
+	while (ktime_get_mono_fast_ns() < end && READ_ONCE(w->seen) == seen)
 		cpu_relax();
 }
 
-/*
- * Share, leave, let the last owner put other pages into the table.  Returns
- * whether a walker that dawdles was in the table when it was left.
- */
-static bool race_round(struct kunit *test, struct ptwalk_process *p,
+/* Share, leave, let the last owner put other pages into the table. */
+static void race_round(struct kunit *test, struct ptwalk_process *p,
 		       struct walker *w[], u32 random)
 {
-	bool inside;
-
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_map));
 	ptwalk_share(test, p);
-	await_walkers(w);
-	inside = READ_ONCE(w[2]->inside);
-	left_out_arm();
+	await_walker(w[1]);
 	KUNIT_ASSERT_EQ(test, 0, leave_somehow(random));
-	left_out_disarm();
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_reuse));
 	ptwalk_unmap_shared(test);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_unmap));
-	return inside;
 }
 
-/* Whether each walker has done what race() expects. */
-static bool has_met(struct walker *w[], unsigned int inside)
+/* Whether each walker has found a page. */
+static bool has_met(struct walker *w[])
 {
 	return READ_ONCE(w[0]->seen) + READ_ONCE(w[0]->other) &&
-	       READ_ONCE(w[1]->seen) &&
-	       (w[2]->preempted ? inside : READ_ONCE(w[2]->seen));
-}
-
-static void race(struct kunit *test, struct ptwalk_sharing *s, bool preempted)
-{
-	struct ptwalk_process *p = s->p[0];
-	u32 seed = ptwalk_seed(test);
-	struct walker *w[3];
-	struct rnd_state rnd;
-	unsigned int rounds = 0, inside = 0;
-	unsigned long end;
-	int i;
-
-	ptwalk_new_other(test, p);
-	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_unmap));
-	prandom_seed_state(&rnd, seed);
-	left_out_init(test, s->mm);
-	w[0] = start_walker(test, p->mm, ptwalk_nth_cpu(2), seed, false);
-	w[1] = start_walker(test, s->mm, ptwalk_nth_cpu(1), seed, false);
-	w[2] = start_walker(test, s->mm, ptwalk_other_cpu(), seed, preempted);
-	end = ptwalk_race_end();
-	for (; ptwalk_race_is_on(end, has_met(w, inside)); rounds++)
-		inside += race_round(test, p, w, prandom_u32_state(&rnd));
-	for (i = 0; i < ARRAY_SIZE(w); i++)
-		ptwalk_crew_stop(w[i]->crew);
-	for (i = 0; i < ARRAY_SIZE(w); i++)
-		kunit_info(test, "walker=%d rounds=%u shared=%lu other=%lu missed=%lu\n",
-			   i, rounds, w[i]->seen, w[i]->other, w[i]->missed);
-	if (preempted)
-		kunit_info(test, "left with a walker inside: %u\n", inside);
-	KUNIT_EXPECT_GT(test, rounds, 0);
-	KUNIT_EXPECT_GT(test, w[0]->seen + w[0]->other, 0);
-	KUNIT_EXPECT_GT(test, w[1]->seen, 0);
-	KUNIT_EXPECT_GT(test, preempted ? inside : w[2]->seen, 0);
-	KUNIT_EXPECT_EQ(test, w[1]->other + w[2]->other, 0);
+	       READ_ONCE(w[1]->seen) && READ_ONCE(w[2]->seen);
 }
 
 /* Broken: a device is given memory of another process. */
 static void gup_versus_unshare(struct kunit *test)
 {
+	u32 seed = ptwalk_seed(test);
+	struct ptwalk_process *p;
 	struct ptwalk_sharing s;
-
-	need_native(test);
-	set_up(test, &s, 1);
-	race(test, &s, false);
-}
-
-/* Broken: the same, in a guest whose hypervisor flushes the TLB. */
-static void gup_versus_paravirt_unshare(struct kunit *test)
-{
-	struct ptwalk_sharing s;
-
-	need_native(test);
-	set_up(test, &s, 1);
-	use_paravirt(test);
-	race(test, &s, true);
-}
-
-/* ---------------------------------------------------------------- counters */
-
-static const char * const sync_events[] = {
-	"pgtable_sync_ipi_all", "pgtable_sync_ipi_mm", "pgtable_sync_tracked",
-	"pgtable_sync_flushed",
-};
-
-/* Expects that each unsharing is counted, and as nothing but @name. */
-static void expect_counted(struct kunit *test, struct ptwalk_sharing *s,
-			   const char *name)
-{
-	long before[ARRAY_SIZE(sync_events)];
+	struct walker *w[3];
+	struct rnd_state rnd;
+	unsigned int rounds = 0;
+	unsigned long end;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(sync_events); i++)
-		before[i] = ptwalk_vm_event(sync_events[i]);
-	for (i = 0; i < NR_OPS; i++)
-		ptwalk_unshare_once(test, s->p[0]);
-	for (i = 0; i < ARRAY_SIZE(sync_events); i++)
-		KUNIT_EXPECT_EQ_MSG(test, ptwalk_vm_event(sync_events[i]) - before[i],
-				    strcmp(sync_events[i], name) ? 0 : NR_OPS,
-				    "%s", sync_events[i]);
-}
-
-/* Broken: /proc/vmstat misleads an administrator who looks for interrupts. */
-static void unshare_is_counted(struct kunit *test)
-{
-	struct ptwalk_sharing s;
-
-	need_native(test);
-	if (ptwalk_vm_event(sync_events[0]) < 0)
-		kunit_skip(test, "no %s in /proc/vmstat", sync_events[0]);
 	set_up(test, &s, 1);
-	expect_counted(test, &s, "pgtable_sync_flushed");
-	use_paravirt(test);
-	expect_counted(test, &s, TRACKING ? "pgtable_sync_tracked" :
-					    "pgtable_sync_ipi_mm");
+	p = s.p[0];
+	ptwalk_new_other(test, p);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_unmap));
+	prandom_seed_state(&rnd, seed);
+	w[0] = start_walker(test, p->mm, ptwalk_nth_cpu(2), seed);
+	w[1] = start_walker(test, s.mm, ptwalk_nth_cpu(1), seed);
+	w[2] = start_walker(test, s.mm, ptwalk_other_cpu(), seed);
+	end = ptwalk_race_end();
+	for (; ptwalk_race_is_on(end, has_met(w)); rounds++)
+		race_round(test, p, w, prandom_u32_state(&rnd));
+	for (i = 0; i < ARRAY_SIZE(w); i++)
+		ptwalk_crew_stop(w[i]->crew);
+	for (i = 0; i < ARRAY_SIZE(w); i++)
+		kunit_info(test, "walker=%d rounds=%u shared=%lu other=%lu missed=%lu\n",
+			   i, rounds, w[i]->seen, w[i]->other, w[i]->missed);
+	KUNIT_EXPECT_GT(test, rounds, 0);
+	KUNIT_EXPECT_GT(test, w[0]->seen + w[0]->other, 0);
+	KUNIT_EXPECT_GT(test, w[1]->seen, 0);
+	KUNIT_EXPECT_GT(test, w[2]->seen, 0);
+	KUNIT_EXPECT_EQ(test, w[1]->other + w[2]->other, 0);
 }
 
 /* ------------------------------------------------------------------ leaks */
@@ -643,18 +530,14 @@ static void unshare_leaks_no_table(struct kunit *test)
 }
 
 static struct kunit_case unshare_cases[] = {
-	KUNIT_CASE(key_says_how_the_tlb_is_flushed),
 	KUNIT_CASE(unshare_broadcasts_nothing),
 	KUNIT_CASE(unshare_spares_other_cpus),
-	KUNIT_CASE(paravirt_unshare_interrupts_own_cpus_only),
-	KUNIT_CASE(tracked_unshare_interrupts_nobody),
+	KUNIT_CASE(unshare_flushes_lazy_cpus),
 	KUNIT_CASE_SLOW(unshare_does_not_wait_for_other_mm),
-	KUNIT_CASE_SLOW(paravirt_unshare_does_not_wait_for_other_mm),
-	KUNIT_CASE_SLOW(paravirt_last_unshare_waits_for_walker),
-	KUNIT_CASE_SLOW(paravirt_each_unshare_waits_for_walker),
+	KUNIT_CASE_SLOW(gup_gives_back_page_of_last_owner),
+	KUNIT_CASE_SLOW(gup_gives_back_when_range_ends_early),
+	KUNIT_CASE_SLOW(gup_gives_back_all_since_the_pud),
 	KUNIT_CASE_SLOW(gup_versus_unshare),
-	KUNIT_CASE_SLOW(gup_versus_paravirt_unshare),
-	KUNIT_CASE(unshare_is_counted),
 	KUNIT_CASE(unshare_leaks_no_table),
 	{}
 };

@@ -10,7 +10,7 @@
 //
 // Confidence: Low
 // Copyright: (C) 2026 ptwalk
-// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, hash_page_mm, gup_fast_pgd_range, pmd_offset_lockless
+// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, hash_page_mm, lookup_address_in_pgd, gup_fast_pgd_range, pmd_offset_lockless
 // Comments: looks at one function at a time
 // Options: --no-includes --include-headers --defined CONFIG_HUGETLB_PAGE --defined CONFIG_PPC_64K_PAGES
 
@@ -19,7 +19,7 @@ virtual org
 virtual report
 
 @off exists@
-identifier walk =~ "^(__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_host_pte|find_kvm_secondary_pte_unlocked|hash_page_mm|gup_fast_(pgd|p4d|pud|pmd|pte)_range|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
+identifier walk =~ "^(__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_host_pte|find_kvm_secondary_pte_unlocked|_*hash_page_mm|lookup_address_in_pgd(_attr)?|gup_fast_(pgd|p4d|pud|pmd|pte)_range|gup_fast_pmd_table|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
 position ok;
 @@
 
@@ -59,8 +59,8 @@ position ok;
   walk@ok(...)
 
 @irqson@
-identifier f !~ "^(DEFINE_INTERRUPT_HANDLER.*|__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_(host|secondary|nested_guest)_pte(_unlocked)?|hash_page_mm|gup_fast_(pgd|p4d|pud|pmd|pte)_range|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
-identifier walk =~ "^(__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_host_pte|find_kvm_secondary_pte_unlocked|hash_page_mm|gup_fast_(pgd|p4d|pud|pmd|pte)_range|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
+identifier f !~ "^(DEFINE_INTERRUPT_HANDLER.*|__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_(host|secondary|nested_guest)_pte(_unlocked)?|_*hash_page_mm|lookup_address_in_pgd(_attr)?|gup_fast_(pgd|p4d|pud|pmd|pte)_range|gup_fast_pmd_table|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
+identifier walk =~ "^(__find_linux_pte|find_linux_pte|linux_pte_walk|find_kvm_host_pte|find_kvm_secondary_pte_unlocked|_*hash_page_mm|lookup_address_in_pgd(_attr)?|gup_fast_(pgd|p4d|pud|pmd|pte)_range|gup_fast_pmd_table|perf_get_pgtable_size|(p4d|pud|pmd)_offset_lockless)$";
 position pos != {off.ok, rcu.ok};
 @@
 

@@ -171,7 +171,7 @@ suite_kunit() {
 	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
 	# Without the series races need not be run for long: they prove nothing there.
 	case ${SHORT-}$1 in 1*|*' base '*)
-		APPEND="ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1${APPEND:+ $APPEND}" ;;
+		APPEND="ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1 ptwalk_unshare_user.seconds=1${APPEND:+ $APPEND}" ;;
 	esac
 	boot_cell "$1" >&2 </dev/null || :
 	judged "$1"

@@ -3,8 +3,8 @@
  * The begin of a tracked walk against the wait for walkers.
  *
  * Patch:  mm: track lockless page-table walks without a shared counter
- * Models: __lockless_walk_begin(), lockless_walk_nested(),
- *         __lockless_walk_end(); lockless_walk_sync(), sync_cpu()
+ * Models: lockless_walk_publish(), lockless_walk_retire();
+ *         lockless_walk_sync(), sync_cpu(), while walks are tracked
  *
  * Holds:  no walk that saw an entry before it was cleared is still running when
  *         lockless_walk_sync() returns and the table is reused; the wait ends,
