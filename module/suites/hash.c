@@ -441,12 +441,10 @@ static bool map_page(struct mm_struct *mm, unsigned long addr)
 	return !ret;
 }
 
-#ifdef CONFIG_PPC_64K_PAGES
-
 #define SLICE		BIT(40)
 #define NR_SLICES	100
 
-/* Any page of 4 kB, of which the number is that of another one if it is taken for 64 kB */
+/* Any 4 kB of memory.  Taken for 64 kB, their number is that of other memory. */
 static int mmap_4k(struct file *file, struct vm_area_struct *vma)
 {
 	unsigned long pfn = page_to_phys(ZERO_PAGE(0)) >> 12;
@@ -507,6 +505,8 @@ static void no_4k_page_is_hashed_as_64k(struct kunit *test)
 	struct tagged *t;
 
 	need_hash(test);
+	if (!IS_ENABLED(CONFIG_PPC_64K_PAGES))
+		kunit_skip(test, "needs CONFIG_PPC_64K_PAGES");
 	t = ptwalk_zalloc(test, sizeof(*t));
 	t->len = PAGE_SIZE;
 	t->addr = PTWALK_BASE;
@@ -526,16 +526,6 @@ static void no_4k_page_is_hashed_as_64k(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, bad, 0);
 }
 
-#else
-
-static void no_4k_page_is_hashed_as_64k(struct kunit *test)
-{
-	kunit_skip(test, "needs CONFIG_PPC_64K_PAGES");
-}
-
-#endif
-
-#ifdef CONFIG_HUGETLB_PAGE
 
 /* An emulator may suspend a CPU for a while with the entry locked. */
 #define BUSY_MS		3000
@@ -543,8 +533,11 @@ static void no_4k_page_is_hashed_as_64k(struct kunit *test)
 /* A hugetlb file with one page in it. */
 static struct file *huge_file(struct kunit *test)
 {
-	struct vfsmount *mnt = ptwalk_mount(test, "hugetlbfs");
+	struct vfsmount *mnt;
 
+	if (!IS_ENABLED(CONFIG_HUGETLB_PAGE))
+		kunit_skip(test, "needs CONFIG_HUGETLB_PAGE");
+	mnt = ptwalk_mount(test, "hugetlbfs");
 	ptwalk_pool_grow(2);
 	ptwalk_at_end(test, ptwalk_pool_restore, NULL);
 	return ptwalk_huge_file(test, mnt);
@@ -580,6 +573,12 @@ static bool stays_busy(struct mm_struct *mm)
 	return false;
 }
 
+/*
+ * From hugetlb to THP only.  In the other direction the kernel interrupts all
+ * CPUs, when it changes the page size of the segment.  Without the series it
+ * takes some 50 flips on a host with fewer CPUs than the machine: too rare to
+ * rely on it.
+ */
 static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 		 bool *busy)
 {
@@ -598,14 +597,7 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 	return flipped;
 }
 
-/*
- * Broken: a process hangs for good, with a lock held that others wait for.
- *
- * From hugetlb to THP only.  In the other direction the kernel interrupts all
- * CPUs, when it changes the page size of the segment.  Without the series it
- * takes some 50 flips on a host with fewer CPUs than the machine: too rare to
- * rely on it.
- */
+/* Broken: a process hangs for good, with a lock held that others wait for. */
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
 	unsigned long end = ptwalk_race_end();
@@ -696,20 +688,6 @@ static void no_translation_of_another_kind_is_left(struct kunit *test)
 	KUNIT_EXPECT_GT(test, sum(t->reads), 0);
 	KUNIT_EXPECT_EQ(test, sum(t->wrong), 0);
 }
-
-#else
-
-static void no_entry_of_another_kind_stays_locked(struct kunit *test)
-{
-	kunit_skip(test, "needs CONFIG_HUGETLB_PAGE");
-}
-
-static void no_translation_of_another_kind_is_left(struct kunit *test)
-{
-	kunit_skip(test, "needs CONFIG_HUGETLB_PAGE");
-}
-
-#endif
 
 static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
