@@ -15,6 +15,7 @@
  * causes more hash faults.
  */
 #include <linux/anon_inodes.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mmap_lock.h>
