@@ -46,15 +46,20 @@ enum {
 /* Where the memory is in the host: a multiple of CHUNK, as in the guest */
 #define MEMORY_HVA	0x200000000000UL
 
-/* Memory that nobody touches, and whose dirty log takes long to read */
-#define LONG_GPA	0x40000000UL
-#define LONG_SIZE	0x40000000UL
+/*
+ * Memory that nobody touches, and whose dirty log takes long to read.  The physical
+ * addresses of the host are among those that it has in the guest, so that the log
+ * shows where KVM takes one for the other.
+ */
+#define LONG_GPA	0x2000000UL
+#define LONG_SIZE	0x7e000000UL
 
 enum flags {
 	ZAPS		= 1 << 0,	/* the guest may read zero */
 	PROTECTS	= 1 << 1,	/* KVM_RUN may be refused */
 	LOGS		= 1 << 2,	/* the dirty log is on */
 	IDLE		= 1 << 3,	/* no vCPU runs */
+	LOGS_LONG	= 1 << 4,	/* the dirty log of the long slot is on */
 };
 
 struct storm {
@@ -70,6 +75,8 @@ struct kvm_case {
 	const char *name;
 	enum flags flags;
 	void (*storms[6])(struct storm *storm);
+	void (*run)(void);		/* instead of storms, once the guest is there */
+	size_t slot_size;		/* of the memory, if not all of it */
 };
 
 /* The VM of the current case */
@@ -355,7 +362,8 @@ static void copy_on_write(struct storm *storm)
 
 static int set_memory(unsigned int flags)
 {
-	return guest_set_slot(vm.fd, MEMORY_SLOT, flags, MEMORY_GPA, vm.memory, SIZE);
+	return guest_set_slot(vm.fd, MEMORY_SLOT, flags, MEMORY_GPA, vm.memory,
+			      vm.test->slot_size ?: SIZE);
 }
 
 /* Huge mappings in the guest's tables come and go. */
@@ -364,6 +372,16 @@ static void switch_dirty_log(struct storm *storm)
 	count(storm, "dirty log switches", !set_memory(KVM_MEM_LOG_DIRTY_PAGES) &&
 					   wait_passes(1) && !set_memory(0));
 	wait_passes(1);
+}
+
+/* While it is on the guest gets small pages, and huge ones in their place then. */
+static void flap_dirty_log(struct storm *storm)
+{
+	bool on = !set_memory(KVM_MEM_LOG_DIRTY_PAGES);
+
+	usleep(draw(storm, 10000));
+	count(storm, "dirty log flaps", on && !set_memory(0));
+	usleep(draw(storm, 10000));
 }
 
 /* Live migration: copies what the log says, and nothing else. */
@@ -467,6 +485,7 @@ static bool create_vcpu(int v)
 static bool create_vm(void)
 {
 	unsigned int flags = vm.test->flags & LOGS ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+	unsigned int long_flags = vm.test->flags & LOGS_LONG ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 
 	vm.code = map(NULL, CODE_SIZE);
 	vm.memory = map((char *)MEMORY_HVA, SIZE);
@@ -478,7 +497,7 @@ static bool create_vm(void)
 	memcpy(vm.code + CODE_ENTRY, guest_code, guest_code_end - guest_code);
 	fill(vm.memory);
 	if (guest_set_slot(vm.fd, 0, 0, CODE_GPA, vm.code, CODE_SIZE) || set_memory(flags) ||
-	    guest_set_slot(vm.fd, LONG_SLOT, flags, LONG_GPA, vm.unused, LONG_SIZE))
+	    guest_set_slot(vm.fd, LONG_SLOT, long_flags, LONG_GPA, vm.unused, LONG_SIZE))
 		return false;
 	memcpy(vm.copy, vm.memory, SIZE);
 	if (vm.test->flags & IDLE)
@@ -508,30 +527,94 @@ static void destroy_vm(void)
 		munmap(vm.unused, LONG_SIZE);
 }
 
-/* ------------------------------------------------------------------- cases */
-
-static const struct kvm_case cases[] = {
-	{ "guest_memory_at_rest", 0, { NULL } },
-	{ "collapse_and_split", 0, { collapse, split_pmd, split_page } },
-	{ "zap", ZAPS, { zap } },
-	{ "zap_and_collapse", ZAPS, { zap, collapse, split_page } },
-	{ "migration", 0, { migrate, collapse, split_page } },
-	{ "write_protection", PROTECTS, { protect, collapse } },
-	{ "copy_on_write", 0, { copy_on_write, collapse } },
-	{ "dirty_log", LOGS, { copy_dirty_pages } },
-	{ "dirty_log_and_collapse", LOGS, { copy_dirty_pages, collapse, split_page } },
-	{ "dirty_log_and_migration", LOGS, { copy_dirty_pages, migrate, collapse, split_page } },
-	{ "dirty_log_switched", ZAPS, { switch_dirty_log, zap, collapse, split_page } },
-	{ "dirty_log_while_tables_go", LOGS | IDLE, { read_long_log, switch_tables } },
-	{ "everything", ZAPS, { switch_dirty_log, zap, collapse, migrate, split_page } },
-};
-
 /* A kernel, or a machine, that has no such thing; anything else may pass. */
 static bool cannot_be_had(const struct storm *storm)
 {
 	return storm->error == ENOENT || storm->error == ENOSYS ||
 	       storm->error == EOPNOTSUPP;
 }
+
+/* -------------------------------------------------- cases without a storm */
+
+/* The first vCPU, until KVM_RUN returns for another reason than a signal */
+static enum guest_exit run_first(struct guest_mismatch *m)
+{
+	double until = now() + STUCK_SECONDS;
+
+	while (ioctl(vm.vcpu[0].fd, KVM_RUN, 0)) {
+		if ((errno == EINTR || errno == EAGAIN) && now() < until)
+			continue;
+		fail("KVM_RUN: %s", strerror(errno));
+		return GUEST_LOST;
+	}
+	return arch_guest_exit(&vm.vcpu[0], m);
+}
+
+/*
+ * The slot ends in the middle of a huge page of the host.  The loop goes on behind
+ * it, where the host has more memory that looks like what it stored there.
+ */
+static void load_behind_slot(void)
+{
+	unsigned long end = MEMORY_GPA + vm.test->slot_size;
+	struct kvm_run *run = vm.vcpu[0].run;
+	struct guest_mismatch m;
+	enum guest_exit why;
+
+	for (size_t i = 0; i < CHUNKS; i++)
+		madvise(vm.memory + i * CHUNK, CHUNK, MADV_COLLAPSE);
+	why = run_first(&m);
+	if (over())
+		return;
+	if (why == GUEST_PASS)
+		return fail("the guest stores to %zu kB behind its slot",
+			    (SIZE - vm.test->slot_size) >> 10);
+	if (why == GUEST_MISMATCH)
+		return fail("the guest reads %#x at %#lx", m.found, m.address);
+	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.phys_addr != end)
+		fail("exit reason %u, at %#llx if it is MMIO; expected at %#lx",
+		     run->exit_reason, (unsigned long long)run->mmio.phys_addr, end);
+}
+
+/* What the guest stores is in the log, also if its tables are replaced after that. */
+static void log_across_switch(void)
+{
+	struct storm storm = { 0 };
+	struct guest_mismatch m;
+
+	copy_dirty_pages(&storm);
+	if (run_first(&m) != GUEST_PASS)
+		return fail("the guest is lost");
+	vm.passes[0]++;
+	switch_tables(&storm);
+	if (cannot_be_had(&storm))
+		return skip("no %s: %s", storm.what, strerror(storm.error));
+	if (storm.error)
+		return fail("no %s: %s", storm.what, strerror(storm.error));
+	copy_dirty_pages(&storm);
+	check_memory(vm.copy, "the copy by the dirty log");
+}
+
+/* ------------------------------------------------------------------- cases */
+
+static const struct kvm_case cases[] = {
+	{ "guest_memory_at_rest", .flags = 0 },
+	{ "collapse_and_split", .storms = { collapse, split_pmd, split_page } },
+	{ "zap", ZAPS, .storms = { zap } },
+	{ "zap_and_collapse", ZAPS, .storms = { zap, collapse, split_page } },
+	{ "migration", .storms = { migrate, collapse, split_page } },
+	{ "write_protection", PROTECTS, .storms = { protect, collapse } },
+	{ "copy_on_write", .storms = { copy_on_write, collapse } },
+	{ "dirty_log", LOGS, .storms = { copy_dirty_pages } },
+	{ "dirty_log_and_collapse", LOGS, .storms = { copy_dirty_pages, collapse, split_page } },
+	{ "dirty_log_and_migration", LOGS, .storms = { copy_dirty_pages, migrate, collapse, split_page } },
+	{ "dirty_log_switched", ZAPS, .storms = { switch_dirty_log, zap, collapse, split_page } },
+	{ "dirty_log_switched_off", LOGS_LONG, .storms = { flap_dirty_log, read_long_log } },
+	{ "dirty_log_while_tables_go", LOGS_LONG | IDLE, .storms = { read_long_log, switch_tables } },
+	{ "dirty_log_survives_switch", LOGS, .run = log_across_switch },
+	{ "load_behind_slot_exits", .run = load_behind_slot, .slot_size = CHUNK + CHUNK / 2 },
+	{ "everything", ZAPS, .storms = { switch_dirty_log, zap, collapse, migrate, split_page } },
+};
 
 /* On a slow machine a storm may need longer to do anything. */
 static bool all_had_a_turn(const struct storm *storms, int n)
@@ -632,6 +715,10 @@ static void run_guest_case(const struct kvm_case *test)
 		fail("cannot create the guest: %s", strerror(errno));
 		destroy_vm();
 		return;
+	}
+	if (test->run) {
+		test->run();
+		return destroy_vm();
 	}
 	storms[n++].once = check_while_running;
 	run_guest(storms, n);

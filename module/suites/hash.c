@@ -14,6 +14,8 @@
  * when it detaches the page table.  stress_hpt on the kernel command line
  * causes more hash faults.
  */
+#include <linux/anon_inodes.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mmap_lock.h>
@@ -354,9 +356,177 @@ static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 	}
 }
 
-/* ------------------------------------------------- entries of another kind */
+/* ------------------------------------------------ memory that changes its kind */
 
-#ifdef CONFIG_HUGETLB_PAGE
+/**
+ * struct tagged - memory of which all words are known, and its readers
+ * @addr: where it is
+ * @len: its length
+ * @tag: the words
+ * @seq: odd while it is mapped and has @tag
+ * @reads: reads while it was, for each thread
+ * @wrong: those that failed or found another word
+ */
+struct tagged {
+	unsigned long addr, len;
+	u64 tag;
+	unsigned long seq;
+	unsigned long reads[NR_CPUS];
+	unsigned long wrong[NR_CPUS];
+};
+
+static bool read_tag(struct tagged *t, unsigned int id, unsigned long addr)
+{
+	unsigned long seq = smp_load_acquire(&t->seq);
+	u64 tag = READ_ONCE(t->tag), word;
+	int error = get_user(word, (u64 __user *)addr);
+
+	smp_rmb(); /* pairs with smp_store_release() in begin_reads() */
+	if (seq & 1 && READ_ONCE(t->seq) == seq) {
+		WRITE_ONCE(t->reads[id], t->reads[id] + 1);
+		t->wrong[id] += error || word != tag;
+	}
+	return !error;
+}
+
+/* Each thread begins with a page of its own. */
+static void read_tags(void *arg, unsigned int id)
+{
+	struct tagged *t = arg;
+	unsigned long at, addr = READ_ONCE(t->addr);
+
+	for (at = 0; at < t->len; at += PAGE_SIZE)
+		if (!read_tag(t, id, addr + (at + id * PAGE_SIZE) % t->len))
+			break;
+}
+
+static void begin_reads(struct tagged *t, u64 tag)
+{
+	WRITE_ONCE(t->tag, tag);
+	smp_store_release(&t->seq, t->seq + 1);
+}
+
+/* Once each thread has read, or does not get that far */
+static void end_reads(struct tagged *t)
+{
+	unsigned long end = jiffies + HZ, before[NR_CPUS];
+	unsigned int id, nr = num_online_cpus() - 1;
+
+	for (id = 0; id < nr; id++)
+		before[id] = READ_ONCE(t->reads[id]);
+	for (id = 0; id < nr; id++)
+		while (READ_ONCE(t->reads[id]) == before[id] && time_before(jiffies, end))
+			cond_resched();
+	WRITE_ONCE(t->seq, t->seq + 1);
+	smp_wmb(); /* pairs with smp_load_acquire() in read_tag() */
+}
+
+static unsigned long sum(const unsigned long *of_threads)
+{
+	unsigned long all = 0;
+	unsigned int id;
+
+	for (id = 0; id < num_online_cpus(); id++)
+		all += of_threads[id];
+	return all;
+}
+
+/* Only the fault: an access would never end if the entry stayed locked. */
+static bool map_page(struct mm_struct *mm, unsigned long addr)
+{
+	int ret;
+
+	mmap_read_lock(mm);
+	ret = fixup_user_fault(mm, addr, 0, NULL);
+	mmap_read_unlock(mm);
+	return !ret;
+}
+
+#define SLICE		BIT(40)
+#define NR_SLICES	100
+
+/* Any 4 kB of memory.  Taken for 64 kB, their number is that of other memory. */
+static int mmap_4k(struct file *file, struct vm_area_struct *vma)
+{
+	unsigned long pfn = page_to_phys(ZERO_PAGE(0)) >> 12;
+
+	return remap_4k_pfn(vma, vma->vm_start, pfn, vma->vm_page_prot);
+}
+
+static const struct file_operations fops_4k = {
+	.owner	= THIS_MODULE,
+	.mmap	= mmap_4k,
+};
+
+/* A 64K translation was inserted last */
+static bool has_64k_hpte(struct mm_struct *mm, unsigned long addr)
+{
+	pte_t *table = ptwalk_table(mm, addr);
+	unsigned long pte;
+
+	if (!table)
+		return false;
+	pte = pte_val(READ_ONCE(table[pte_index(addr)]));
+	return pte & H_PAGE_HASHPTE && !(pte & H_PAGE_COMBO);
+}
+
+/*
+ * The first 4 kB page in a slice makes all of it one of 4 kB pages, for as long as
+ * anything is mapped there, so each slice is good for one try.  The neighbour keeps
+ * the page table.
+ */
+static bool flip_to_4k(struct kunit *test, struct mm_struct *mm, struct file *file,
+		       struct tagged *t)
+{
+	unsigned long addr = t->addr;
+	bool bad;
+
+	ptwalk_map(test, addr, 2 * PAGE_SIZE);
+	KUNIT_ASSERT_TRUE(test, map_page(mm, addr + PAGE_SIZE));
+	KUNIT_ASSERT_TRUE(test, map_page(mm, addr));
+	usleep_range(1000, 2000);	/* let the threads get at it */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
+	KUNIT_ASSERT_EQ(test, addr, vm_mmap(file, addr, PAGE_SIZE, PROT_READ,
+					    MAP_FIXED | MAP_SHARED, 0));
+	begin_reads(t, 0);
+	end_reads(t);
+	bad = has_64k_hpte(mm, addr);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, 2 * PAGE_SIZE));
+	return bad;
+}
+
+/* Broken: a process that maps 4 kB of a device gets 64 kB of something else. */
+static void no_4k_page_is_hashed_as_64k(struct kunit *test)
+{
+	unsigned long end = ptwalk_race_end();
+	struct ptwalk_crew *crew;
+	unsigned int i, bad = 0;
+	struct mm_struct *mm;
+	struct file *file;
+	struct tagged *t;
+
+	need_hash(test);
+	if (!IS_ENABLED(CONFIG_PPC_64K_PAGES))
+		kunit_skip(test, "needs CONFIG_PPC_64K_PAGES");
+	t = ptwalk_zalloc(test, sizeof(*t));
+	t->len = PAGE_SIZE;
+	t->addr = PTWALK_BASE;
+	mm = ptwalk_mm_enter(test);
+	file = ptwalk_own_file(test, anon_inode_getfile("[ptwalk]", &fops_4k, NULL,
+							O_RDONLY));
+	crew = ptwalk_crew(test, mm, cpu_online_mask, read_tags, t);
+	for (i = 1; i < NR_SLICES && ptwalk_race_is_on(end, i > 1); i++) {
+		WRITE_ONCE(t->addr, i * SLICE);
+		bad += flip_to_4k(test, mm, file, t);
+	}
+	ptwalk_crew_stop(crew);
+	kunit_info(test, "flips=%u bad=%u reads=%lu wrong=%lu\n", i - 1, bad,
+		   sum(t->reads), sum(t->wrong));
+	KUNIT_EXPECT_GT(test, sum(t->reads), 0);
+	KUNIT_EXPECT_EQ(test, sum(t->wrong), 0);
+	KUNIT_EXPECT_EQ(test, bad, 0);
+}
+
 
 /* An emulator may suspend a CPU for a while with the entry locked. */
 #define BUSY_MS		3000
@@ -364,8 +534,11 @@ static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 /* A hugetlb file with one page in it. */
 static struct file *huge_file(struct kunit *test)
 {
-	struct vfsmount *mnt = ptwalk_mount(test, "hugetlbfs");
+	struct vfsmount *mnt;
 
+	if (!IS_ENABLED(CONFIG_HUGETLB_PAGE))
+		kunit_skip(test, "needs CONFIG_HUGETLB_PAGE");
+	mnt = ptwalk_mount(test, "hugetlbfs");
 	ptwalk_pool_grow(2);
 	ptwalk_at_end(test, ptwalk_pool_restore, NULL);
 	return ptwalk_huge_file(test, mnt);
@@ -380,17 +553,6 @@ static void read_some_pages(void *arg, unsigned int id)
 	     addr += (num_online_cpus() - 1) * PAGE_SIZE)
 		if (fault_in_readable((char __user *)addr, 1))
 			break;
-}
-
-/* Only the fault: an access would never end if the entry stayed locked. */
-static bool map_page(struct mm_struct *mm)
-{
-	int ret;
-
-	mmap_read_lock(mm);
-	ret = fixup_user_fault(mm, PTWALK_BASE, 0, NULL);
-	mmap_read_unlock(mm);
-	return !ret;
 }
 
 /*
@@ -412,32 +574,31 @@ static bool stays_busy(struct mm_struct *mm)
 	return false;
 }
 
+/*
+ * From hugetlb to THP only.  In the other direction the kernel interrupts all
+ * CPUs, when it changes the page size of the segment.  Without the series it
+ * takes some 50 flips on a host with fewer CPUs than the machine: too rare to
+ * rely on it.
+ */
 static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 		 bool *busy)
 {
 	bool flipped;
 
 	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
-	flipped = map_page(mm);
+	flipped = map_page(mm, PTWALK_BASE);
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
 	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 					    MADV_HUGEPAGE));
 	/* Reading maps the huge zero page, which need not be allocated. */
-	flipped &= map_page(mm) && ptwalk_is_huge(mm, PTWALK_BASE);
+	flipped &= map_page(mm, PTWALK_BASE) && ptwalk_is_huge(mm, PTWALK_BASE);
 	*busy = stays_busy(mm);
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
 	return flipped;
 }
 
-/*
- * Broken: a process hangs for good, with a lock held that others wait for.
- *
- * From hugetlb to THP only.  In the other direction the kernel interrupts all
- * CPUs, when it changes the page size of the segment.  Without the series it
- * takes some 50 flips on a host with fewer CPUs than the machine: too rare to
- * rely on it.
- */
+/* Broken: a process hangs for good, with a lock held that others wait for. */
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
 	unsigned long end = ptwalk_race_end();
@@ -465,20 +626,77 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, locked, 0);
 }
 
-#else
+#define TAG_HUGETLB	0x5a5a000068756765ULL
 
-static void no_entry_of_another_kind_stays_locked(struct kunit *test)
+static bool tag_huge_file(struct kunit *test, struct file *file)
 {
-	kunit_skip(test, "needs CONFIG_HUGETLB_PAGE");
+	unsigned long addr;
+	int ret = 0;
+
+	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
+	for (addr = PTWALK_BASE; addr < PTWALK_BASE + HPAGE_PMD_SIZE && !ret;
+	     addr += PAGE_SIZE)
+		ret = put_user(TAG_HUGETLB, (u64 __user *)addr);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	return !ret;
 }
 
-#endif
+/* A file and anonymous memory in turn; the latter is a huge page of zeros. */
+static bool flip_tags(struct kunit *test, struct mm_struct *mm, struct file *file,
+		      struct tagged *t)
+{
+	bool flipped;
+
+	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
+	flipped = map_page(mm, PTWALK_BASE);
+	begin_reads(t, TAG_HUGETLB);
+	end_reads(t);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
+					    MADV_HUGEPAGE));
+	flipped &= map_page(mm, PTWALK_BASE) && ptwalk_is_huge(mm, PTWALK_BASE);
+	begin_reads(t, 0);
+	end_reads(t);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	return flipped;
+}
+
+/* Broken: hugetlb memory shows what was at its address before. */
+static void no_translation_of_another_kind_is_left(struct kunit *test)
+{
+	unsigned long end = ptwalk_race_end();
+	struct ptwalk_crew *crew;
+	unsigned int flips = 0;
+	struct mm_struct *mm;
+	struct file *file;
+	struct tagged *t;
+
+	need_hash(test);
+	t = ptwalk_zalloc(test, sizeof(*t));
+	t->addr = PTWALK_BASE;
+	t->len = HPAGE_PMD_SIZE;
+	mm = ptwalk_mm_enter(test);
+	file = huge_file(test);
+	KUNIT_ASSERT_TRUE(test, tag_huge_file(test, file));
+	crew = ptwalk_crew(test, mm, cpu_online_mask, read_tags, t);
+	for (; ptwalk_race_is_on(end, flips); cond_resched())
+		flips += flip_tags(test, mm, file, t);
+	ptwalk_crew_stop(crew);
+	kunit_info(test, "flips=%u reads=%lu wrong=%lu\n", flips, sum(t->reads),
+		   sum(t->wrong));
+	KUNIT_EXPECT_GT(test, flips, 0);
+	KUNIT_EXPECT_GT(test, sum(t->reads), 0);
+	KUNIT_EXPECT_EQ(test, sum(t->wrong), 0);
+}
 
 static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(detached_tables_are_met),
+	KUNIT_CASE_SLOW(no_4k_page_is_hashed_as_64k),
 	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
+	KUNIT_CASE_SLOW(no_translation_of_another_kind_is_left),
 	KUNIT_CASE(no_table_is_taken_for_its_neighbour),
 	{}
 };
