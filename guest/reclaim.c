@@ -472,6 +472,85 @@ static void secret_tables_are_freed(void)
 	close(fd);
 }
 
+/**
+ * struct toucher - a thread that faults while userfaultfd lets its range go
+ * @addr: what it reads
+ * @turn: how often it may read
+ * @done: how often it has read
+ */
+static struct toucher {
+	char *addr;
+	unsigned long turn, done;
+} toucher;
+
+static void *touch_in_turn(void *unused)
+{
+	unsigned long turn, last = 0;
+
+	for (;;) {
+		turn = __atomic_load_n(&toucher.turn, __ATOMIC_SEQ_CST);
+		if (turn == -1UL)
+			return unused;
+		if (turn == last)
+			continue;
+		last = turn;
+		(void)*(volatile char *)toucher.addr;
+		__atomic_store_n(&toucher.done, turn, __ATOMIC_SEQ_CST);
+	}
+}
+
+static bool touched_before(double end)
+{
+	while (__atomic_load_n(&toucher.done, __ATOMIC_SEQ_CST) != toucher.turn)
+		if (now() > end)
+			return false;
+	return true;
+}
+
+/* Registers the page, lets the thread fault, unregisters it: it must go on. */
+static void let_go_during_fault(int fd, struct uffdio_range *range, unsigned int spin)
+{
+	madvise(toucher.addr, SPAN, MADV_DONTNEED);
+	if (!register_uffd(fd, toucher.addr, SPAN, UFFDIO_REGISTER_MODE_MISSING))
+		return;
+	__atomic_add_fetch(&toucher.turn, 1, __ATOMIC_SEQ_CST);
+	for (unsigned int i = 0; i < spin; i++)
+		asm volatile("" ::: "memory");
+	if (ioctl(fd, UFFDIO_UNREGISTER, range))
+		fail("UFFDIO_UNREGISTER: %m");
+	if (touched_before(now() + 2))
+		return;
+	fail("a fault waits for a range that is not registered");
+	ioctl(fd, UFFDIO_WAKE, range);
+	touched_before(now() + 10);
+}
+
+/* Broken: a thread faults for ever, or the monitor meets an address it has let go. */
+static void unregister_wakes_faults(void)
+{
+	double end = now() + case_seconds();
+	int fd = open_uffd(0);
+	struct uffdio_range range = { .start = (uintptr_t)BASE, .len = SPAN };
+	unsigned long rounds = 0;
+	pthread_t thread;
+
+	if (fd < 0)
+		return;
+	toucher = (struct toucher){ .addr = map_anon(BASE, SPAN) };
+	if (!toucher.addr || pthread_create(&thread, NULL, touch_in_turn, NULL)) {
+		fail("no memory or no thread");
+		close(fd);
+		return;
+	}
+	for (; now() < end && !over(); rounds++)
+		let_go_during_fault(fd, &range, rand() % 4096);
+	__atomic_store_n(&toucher.turn, -1UL, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	printf("    # unregister_wakes_faults: %lu times\n", rounds);
+	munmap(BASE, SPAN);
+	close(fd);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -483,6 +562,7 @@ static const struct {
 	CASE(uffd_copy_versus_dontneed),
 	CASE(uffd_zeropage_versus_dontneed),
 	CASE(uffd_wp_versus_dontneed),
+	CASE(unregister_wakes_faults),
 	CASE(locked_tables_are_freed),
 	CASE(secret_tables_are_freed),
 };

@@ -5,43 +5,75 @@
  * hypercall where the hypervisor does not let the guest broadcast.
  */
 #include <asm/hvcall.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/percpu_counter.h>
 
+#define PTWALK_GATHER
 #include "../kernel.h"
 #include "../lib/ptwalk.h"
 
-/*
- * The limit for unmapping any amount of memory: the whole PID, or each of a few
- * pages (tlb_munmap_huge_flush_ceiling), freed tables, workarounds of POWER9.
- */
-#define ROUNDS_MAX	16
+/* Pages that are invalidated one by one, at most: tlb_single_page_flush_ceiling */
+#define CEILING		33
+/* What POWER9 adds to a flush */
+#define FIXUPS		2
+/* The whole PID: what is taken where the ceiling is exceeded */
+#define PID_ROUNDS	(1 + FIXUPS)
 
 /**
  * struct rounds - TLB invalidations of one task
  * @task: the task
+ * @pml: locks of two PMD tables
  * @global: tlbie instructions, or H_RPT_INVALIDATE hypercalls
  * @local: tlbiel instructions
+ * @locked: those of @global with either lock held
+ * @held: those with each lock held
+ * @split: the locks are two
+ * @pending: another flush is pending, so all is flushed at the end, maybe locally
  */
 static struct rounds {
 	struct task_struct *task;
-	atomic_t global, local;
+	spinlock_t *pml[2];
+	atomic_t global, local, locked, held[2];
+	bool split, pending;
 } rounds;
+
+static void count_global(void)
+{
+	bool held[2] = { };
+	int i;
+
+	atomic_inc(&rounds.global);
+	for (i = 0; i < 2; i++) {
+		held[i] = rounds.pml[i] && spin_is_locked(rounds.pml[i]);
+		if (held[i])
+			atomic_inc(&rounds.held[i]);
+	}
+	if (held[0] || held[1])
+		atomic_inc(&rounds.locked);
+}
 
 static void tlbie(void *data, unsigned long lpid, unsigned long local,
 		  unsigned long rb, unsigned long rs, unsigned long ric,
 		  unsigned long prs, unsigned long r)
 {
-	if (current == READ_ONCE(rounds.task))
-		atomic_inc(local ? &rounds.local : &rounds.global);
+	if (current != READ_ONCE(rounds.task))
+		return;
+	if (local)
+		atomic_inc(&rounds.local);
+	else
+		count_global();
 }
 
 static void hcall_entry(void *data, unsigned long opcode, unsigned long *args)
 {
 	if (opcode == H_RPT_INVALIDATE && current == READ_ONCE(rounds.task))
-		atomic_inc(&rounds.global);
+		count_global();
 }
 
 static void rounds_init(struct kunit *test)
 {
+	rounds.pending = false;
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "tlbie", tlbie, NULL));
 	if (!mmu_has_feature(MMU_FTR_GTSE))
 		KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "hcall_entry",
@@ -50,8 +82,13 @@ static void rounds_init(struct kunit *test)
 
 static void rounds_start(void)
 {
+	int i;
+
 	atomic_set(&rounds.global, 0);
 	atomic_set(&rounds.local, 0);
+	atomic_set(&rounds.locked, 0);
+	for (i = 0; i < 2; i++)
+		atomic_set(&rounds.held[i], 0);
 	ptwalk_ipi_start();
 	WRITE_ONCE(rounds.task, current);
 }
@@ -78,15 +115,14 @@ static struct mm_struct *enter(struct kunit *test)
 	return ptwalk_mm_enter(test);
 }
 
-static unsigned long map_huge(struct kunit *test, int nr)
+static unsigned long map_huge(struct kunit *test, unsigned long start, int nr)
 {
 	unsigned long len = nr * HPAGE_PMD_SIZE, addr;
 
-	ptwalk_map(test, PTWALK_BASE, len);
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, PTWALK_BASE, len,
+	ptwalk_map(test, start, len);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, start, len,
 					    MADV_HUGEPAGE));
-	for (addr = PTWALK_BASE; addr < PTWALK_BASE + len;
-	     addr += HPAGE_PMD_SIZE) {
+	for (addr = start; addr < start + len; addr += HPAGE_PMD_SIZE) {
 		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
 		if (!ptwalk_is_huge(current->mm, addr))
 			kunit_skip(test, "not enough memory for %d huge pages",
@@ -95,14 +131,70 @@ static unsigned long map_huge(struct kunit *test, int nr)
 	return len;
 }
 
-/* Maps @nr tables, with a page in each. */
-static unsigned long map_tables(struct kunit *test, int nr)
+/* Every second one is small pages, one of them in use. */
+static unsigned long map_mixed(struct kunit *test, unsigned long start, int nr)
+{
+	unsigned long len = map_huge(test, start, nr), addr;
+
+	ptwalk_no_huge(test, start, len);
+	for (addr = start; addr < start + len; addr += 2 * HPAGE_PMD_SIZE) {
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, HPAGE_PMD_SIZE));
+		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
+	}
+	return len;
+}
+
+/* Maps @nr tables, with a page in each, not the first one. */
+static unsigned long map_tables(struct kunit *test, unsigned long start, int nr)
 {
 	unsigned long len = nr * PMD_SIZE, addr;
 
-	ptwalk_map_small(test, PTWALK_BASE, len);
-	for (addr = PTWALK_BASE; addr < PTWALK_BASE + len; addr += PMD_SIZE)
+	ptwalk_map_small(test, start, len);
+	for (addr = start + PMD_SIZE / 2; addr < start + len; addr += PMD_SIZE)
 		KUNIT_ASSERT_EQ(test, 0, put_user(1, (u64 __user *)addr));
+	return len;
+}
+
+/* The same, full of pages. */
+static unsigned long map_full(struct kunit *test, unsigned long start, int nr)
+{
+	unsigned long len = nr * PMD_SIZE;
+
+	ptwalk_map_small(test, start, len);
+	ptwalk_fill(test, start, len, 1);
+	return len;
+}
+
+static unsigned long map_shmem(struct kunit *test, unsigned long start, int nr)
+{
+	unsigned long len = nr * HPAGE_PMD_SIZE, addr;
+	struct file *file;
+
+	file = ptwalk_own_file(test, ptwalk_shmem_file(len));
+	ptwalk_map_file(test, file, start, len);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, start, len,
+					    MADV_HUGEPAGE));
+	ptwalk_fill(test, start, len, 1);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(start, len));
+	for (addr = start; addr < start + len; addr += HPAGE_PMD_SIZE)
+		if (!ptwalk_is_huge(current->mm, addr))
+			kunit_skip(test, "not enough memory for %d huge pages",
+				   nr);
+	return len;
+}
+
+/* As SysV shared memory is mapped: shmem behind operations of another kind. */
+static unsigned long map_sysv(struct kunit *test, unsigned long start, int nr)
+{
+	static struct vm_operations_struct ops;
+	unsigned long len = map_shmem(test, start, nr);
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(current->mm);
+	vma = find_vma(current->mm, start);
+	ops = *vma->vm_ops;
+	vma->vm_ops = &ops;
+	mmap_write_unlock(current->mm);
 	return len;
 }
 
@@ -122,22 +214,31 @@ static void spread(struct kunit *test, struct mm_struct *mm)
 #define TRIES	4
 
 /* Calls @fn for memory that all CPUs use, and counts TLB invalidations. */
-static void measure(struct kunit *test, const char *op, int nr,
-		    unsigned long (*map)(struct kunit *test, int nr),
-		    int (*fn)(unsigned long addr, size_t len))
+static void measure_at(struct kunit *test, const char *op, unsigned long addr, int nr,
+		       unsigned long (*map)(struct kunit *test, unsigned long addr,
+					    int nr),
+		       int (*fn)(unsigned long addr, size_t len))
 {
-	struct mm_struct *mm = enter(test);
+	struct mm_struct *mm = current->mm;
 	int try;
 
 	for (try = 0; try < TRIES; try++) {
-		unsigned long len = map(test, nr);
+		unsigned long len = map(test, addr, nr);
 
+		rounds.pml[0] = pmd_lockptr(mm, ptwalk_pmd_offset(mm, addr));
+		rounds.pml[1] = pmd_lockptr(mm, ptwalk_pmd_offset(mm, addr + len - 1));
+		rounds.split = rounds.pml[0] != rounds.pml[1];
 		spread(test, mm);
 		rounds_start();
-		KUNIT_EXPECT_EQ(test, 0, fn(PTWALK_BASE, len));
+		KUNIT_EXPECT_EQ(test, 0, fn(addr, len));
 		rounds_stop();
-		if (!atomic_read(&rounds.local))
+		/* A PMD table that munmap() has freed has no lock. */
+		rounds.pml[0] = NULL;
+		rounds.pml[1] = NULL;
+		if (rounds.pending ? atomic_read(&rounds.locked) :
+				     !atomic_read(&rounds.local))
 			break;
+		vm_munmap(addr, len);
 	}
 	if (try == TRIES)
 		kunit_skip(test, "mm_cpumask was trimmed each time, and the TLB flushed locally");
@@ -147,8 +248,54 @@ static void measure(struct kunit *test, const char *op, int nr,
 		   ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE), rounds_global());
 }
 
-/* Both sides of tlb_munmap_huge_flush_ceiling and tlb_single_page_flush_ceiling */
-static const int sizes[] = { 8, 9, 33, 64, 256 };
+static void measure(struct kunit *test, const char *op, int nr,
+		    unsigned long (*map)(struct kunit *test, unsigned long addr, int nr),
+		    int (*fn)(unsigned long addr, size_t len))
+{
+	enter(test);
+	measure_at(test, op, PTWALK_BASE, nr, map, fn);
+}
+
+/* As measure(); again if there were more than @most, as need_resched() ends a run. */
+static void measure_runs(struct kunit *test, const char *op, int nr,
+			 unsigned long (*map)(struct kunit *test, unsigned long addr,
+					      int nr),
+			 int (*fn)(unsigned long addr, size_t len), int most)
+{
+	int try;
+
+	enter(test);
+	for (try = 0; try < TRIES; try++) {
+		measure_at(test, op, PTWALK_BASE, nr, map, fn);
+		if (rounds_global() <= most)
+			break;
+		vm_munmap(PTWALK_BASE, nr * HPAGE_PMD_SIZE);
+	}
+	KUNIT_EXPECT_GT(test, rounds_global(), 0);
+	KUNIT_EXPECT_LE(test, rounds_global(), most);
+}
+
+/* Expects a round for @pages: each of them, or the PID, and @more. */
+static void expect_round(struct kunit *test, unsigned long pages, int more)
+{
+	bool pid = pages > CEILING;
+
+	/* One hypercall may do it all, and other CPUs need no workaround. */
+	KUNIT_EXPECT_GE(test, rounds_global(),
+			!mmu_has_feature(MMU_FTR_GTSE) || pid ? 1 : (int)pages);
+	KUNIT_EXPECT_LE(test, rounds_global(),
+			pid ? PID_ROUNDS + more : (int)pages + FIXUPS + more);
+}
+
+/* Every one of them before the lock of a PMD table is dropped */
+static void expect_locked(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ_MSG(test, rounds_global(), atomic_read(&rounds.locked),
+			    "flushed without the lock");
+}
+
+/* Both sides of tlb_single_page_flush_ceiling */
+static const int sizes[] = { 1, 8, 33, 64, 256 };
 
 static void size_desc(const int *nr, char *desc)
 {
@@ -157,14 +304,41 @@ static void size_desc(const int *nr, char *desc)
 
 KUNIT_ARRAY_PARAM(size, sizes, size_desc);
 
+/* What the tables that munmap() frees may add: a round of their own */
+#define TABLES_MORE	4
+
 /* Broken: the exit of a large process takes seconds instead of none. */
 static void munmap_flushes_once(struct kunit *test)
 {
 	const int nr = *(const int *)test->param_value;
 
 	measure(test, "munmap_thp", nr, map_huge, vm_munmap);
-	KUNIT_EXPECT_GT(test, rounds_global(), 0);
-	KUNIT_EXPECT_LE(test, rounds_global(), ROUNDS_MAX);
+	expect_round(test, nr, TABLES_MORE);
+}
+
+/* Broken: as above, for memory that processes share. */
+static void munmap_of_shmem_flushes_once(struct kunit *test)
+{
+	measure(test, "munmap_shmem_thp", 64, map_shmem, vm_munmap);
+	expect_round(test, 64, TABLES_MORE);
+	/* Where faults are excluded the lock need not be held that long. */
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&rounds.locked));
+}
+
+/* Broken: as above, for a database. */
+static void munmap_of_sysv_shm_flushes_once(struct kunit *test)
+{
+	measure(test, "munmap_sysv_thp", 64, map_sysv, vm_munmap);
+	expect_round(test, 64, TABLES_MORE);
+	/* Where faults are excluded the lock need not be held that long. */
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&rounds.locked));
+}
+
+/* Broken: where huge and small pages alternate, each of them is flushed. */
+static void munmap_of_a_mixture_flushes_once(struct kunit *test)
+{
+	measure(test, "munmap_mixed", 64, map_mixed, vm_munmap);
+	expect_round(test, 64, TABLES_MORE);
 }
 
 static int map_over(unsigned long addr, size_t len)
@@ -177,8 +351,7 @@ static int map_over(unsigned long addr, size_t len)
 static void map_fixed_flushes_once(struct kunit *test)
 {
 	measure(test, "map_fixed_thp", 64, map_huge, map_over);
-	KUNIT_EXPECT_GT(test, rounds_global(), 0);
-	KUNIT_EXPECT_LE(test, rounds_global(), ROUNDS_MAX);
+	expect_round(test, 64, TABLES_MORE);
 }
 
 static int zap(unsigned long addr, size_t len)
@@ -187,50 +360,230 @@ static int zap(unsigned long addr, size_t len)
 }
 
 /*
- * Broken: a huge page and a small one translate the same address at a time,
- * which may cause a machine check.
+ * Broken: a huge page and a small one translate the same address at a time, which
+ * may cause a machine check; or giving memory back takes a flush for each page.
  */
-static void dontneed_flushes_each_huge_page(struct kunit *test)
+static void dontneed_flushes_huge_pages_at_once(struct kunit *test)
 {
-	measure(test, "dontneed_thp", 64, map_huge, zap);
-	KUNIT_EXPECT_GE(test, rounds_global(), 64);
+	measure_runs(test, "dontneed_thp", 64, map_huge, zap, 4 * PID_ROUNDS);
+	expect_locked(test);
+}
+
+/* Not shmem, as far as munmap() looks */
+static struct address_space_operations other_aops;
+
+static int munmap_other_file(unsigned long addr, size_t len)
+{
+	const struct address_space_operations *aops;
+	struct address_space *mapping;
+	int ret;
+
+	mmap_read_lock(current->mm);
+	mapping = find_vma(current->mm, addr)->vm_file->f_mapping;
+	mmap_read_unlock(current->mm);
+	aops = mapping->a_ops;
+	other_aops = *aops;
+	mapping->a_ops = &other_aops;
+	ret = vm_munmap(addr, len);
+	mapping->a_ops = aops;
+	return ret;
 }
 
 /*
- * Broken: freeing emptied tables takes more than one flush for each of them,
- * which is page by page up to tlb_single_page_flush_ceiling.
+ * Broken: a file loses what is written to it after writeback has found its page
+ * unmapped and clean; or munmap() takes a flush for each page.
  */
-static void dontneed_flushes_each_table_once(struct kunit *test)
+static void munmap_of_a_file_flushes_before_rmap(struct kunit *test)
 {
-	measure(test, "dontneed_table", 8, map_tables, zap);
-	if (PTWALK_SERIES && !PTWALK_KEEPS_TABLES)
-		KUNIT_EXPECT_GE(test, rounds_global(), 8);
-	KUNIT_EXPECT_LE(test, rounds_global(), 8 * (33 + ROUNDS_MAX));
+	measure_runs(test, "munmap_file_thp", 64, map_sysv, munmap_other_file,
+		     4 * PID_ROUNDS);
+	KUNIT_EXPECT_GT_MSG(test, atomic_read(&rounds.locked), 0,
+			    "flushed without the lock");
+}
+
+/* The range begins in one PMD table and ends in the next one. */
+static unsigned long across(int nr)
+{
+	return PTWALK_BASE + PUD_SIZE - nr / 2 * PMD_SIZE;
+}
+
+/* Broken: a page is flushed after another one has taken its place. */
+static void run_of_huge_pages_ends_with_its_table(struct kunit *test)
+{
+	enter(test);
+	measure_at(test, "dontneed_thp_across", across(16), 16, map_huge, zap);
+	/* need_resched() may end a run earlier. */
+	KUNIT_EXPECT_LE(test, rounds_global(), 16 + 6 * FIXUPS);
+	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[0]), 1);
+	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[1]), 1);
+	expect_locked(test);
+	if (rounds.split)
+		KUNIT_EXPECT_EQ(test, rounds_global(),
+				atomic_read(&rounds.held[0]) +
+				atomic_read(&rounds.held[1]));
+}
+
+/* Broken: the kernel writes behind the end of an array on its stack. */
+static void run_without_memory_fits_the_gather(struct kunit *test)
+{
+	const int nr = 32;
+	int i;
+
+	enter(test);
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	map_huge(test, PTWALK_BASE, nr);
+	rounds_start();
+	ptwalk_fail_arm();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, nr * HPAGE_PMD_SIZE));
+	ptwalk_fail_disarm();
+	rounds_stop();
+	ptwalk_fail_restore(test);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_FALSE(test, ptwalk_is_huge(current->mm, PTWALK_BASE +
+							i * HPAGE_PMD_SIZE));
+	KUNIT_EXPECT_EQ(test, 0,
+			percpu_counter_sum(&current->mm->rss_stat[MM_ANONPAGES]));
+}
+
+/**
+ * struct tables - MADV_DONTNEED that frees tables
+ * @name: what it is called in the results
+ * @nr: how many tables
+ * @full: all their entries are in use, not one of each
+ */
+static const struct tables {
+	const char *name;
+	int nr;
+	bool full;
+} tables[] = {
+	{ "dontneed_page_in_table", 1, false },
+	{ "dontneed_full_table", 1, true },
+	{ "dontneed_table", 8, false },
+	{ "dontneed_full_tables", 16, true },
+	{ "dontneed_more_tables", 40, false },
+};
+
+static void tables_desc(const struct tables *t, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%d tables, %s", t->nr,
+		 t->full ? "full" : "a page in each");
+}
+
+KUNIT_ARRAY_PARAM(tables, tables, tables_desc);
+
+static void need_reclaim(struct kunit *test)
+{
+	if (PTWALK_SERIES && PTWALK_KEEPS_TABLES)
+		kunit_skip(test, "needs CONFIG_PT_RECLAIM");
+}
+
+/*
+ * Broken: a CPU faults for ever in a table that was replaced, or a small page is
+ * in the TLB where a huge one is mapped; or each table takes a flush of its own.
+ */
+static void dontneed_flushes_tables_at_once(struct kunit *test)
+{
+	const struct tables *t = test->param_value;
+	unsigned long pages = t->nr > 1 ? CEILING + 1 : t->full ? PTRS_PER_PTE : 1;
+	/* Most that one flush covers: RECLAIM_RUN in mm/memory.c */
+	int runs = DIV_ROUND_UP(t->nr, 16);
+
+	need_reclaim(test);
+	measure(test, t->name, t->nr, t->full ? map_full : map_tables, zap);
+	/* One more for the page-walk cache; another run if the CPU is wanted */
+	expect_round(test, pages, 1 + runs * PID_ROUNDS);
+	if (t->nr == 1)
+		expect_round(test, pages, 1);
+	KUNIT_EXPECT_NULL(test, ptwalk_table(current->mm, PTWALK_BASE));
+	expect_locked(test);
+}
+
+/* Broken: as above, for a table that lies behind the end of a PMD table. */
+static void run_of_tables_ends_with_its_table(struct kunit *test)
+{
+	need_reclaim(test);
+	enter(test);
+	measure_at(test, "dontneed_table_across", across(8), 8, map_tables, zap);
+	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[0]), 1);
+	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[1]), 1);
+	expect_locked(test);
+	KUNIT_EXPECT_LE(test, rounds_global(), 4 * PID_ROUNDS);
+}
+
+/*
+ * Broken: small pages that another thread has unmapped, and not flushed yet, are in
+ * the TLB when a huge page is mapped there.
+ */
+static void pending_flush_is_waited_for(struct kunit *test)
+{
+	struct mmu_gather other;
+
+	need_reclaim(test);
+	enter(test);
+	tlb_gather_mmu(&other, current->mm);
+	rounds.pending = true;
+	measure_at(test, "dontneed_pending", PTWALK_BASE, 1, map_tables, zap);
+	rounds.pending = false;
+	tlb_finish_mmu(&other);
+	/* All that the table maps, not just the page */
+	KUNIT_EXPECT_GT(test, atomic_read(&rounds.locked), 0);
+	if (mmu_has_feature(MMU_FTR_GTSE) && PTRS_PER_PTE <= CEILING)
+		KUNIT_EXPECT_GE(test, atomic_read(&rounds.locked), (int)PTRS_PER_PTE);
+}
+
+/*
+ * Broken: small pages are in the TLB when a huge page is mapped there, since the
+ * flush for their table went by the size of the huge page behind it.
+ */
+static void tables_are_flushed_by_their_page_size(struct kunit *test)
+{
+	struct mmu_gather other;
+
+	need_reclaim(test);
+	enter(test);
+	/* A flush is pending, so all that the tables map is flushed. */
+	tlb_gather_mmu(&other, current->mm);
+	rounds.pending = true;
+	measure_at(test, "dontneed_mixed", PTWALK_BASE, 2, map_mixed, zap);
+	rounds.pending = false;
+	tlb_finish_mmu(&other);
+	if (mmu_has_feature(MMU_FTR_GTSE) && PTRS_PER_PTE <= CEILING)
+		KUNIT_EXPECT_GE(test, atomic_read(&rounds.locked),
+				(int)PTRS_PER_PTE + 1);
 }
 
 /* Broken: a process that exits flushes the TLB for each huge page it had. */
 static void exit_flushes_once(struct kunit *test)
 {
 	enter(test);
-	map_huge(test, 64);
+	map_huge(test, PTWALK_BASE, 64);
 	rounds_start();
 	ptwalk_mm_leave(test);
 	rounds_stop();
 	kunit_info(test, "measure: exit_thp cpus=%u ops=64 sync=0 tlbie=%d tlbiel=%d\n",
 		   num_online_cpus(), rounds_global(), atomic_read(&rounds.local));
-	KUNIT_EXPECT_LE(test, rounds_global(), ROUNDS_MAX);
+	KUNIT_EXPECT_LE(test, rounds_global(), PID_ROUNDS + TABLES_MORE);
 	/*
 	 * Flushing a PID on one CPU takes one tlbiel for each set of the TLB.
 	 */
 	KUNIT_EXPECT_LE(test, atomic_read(&rounds.local),
-			ROUNDS_MAX + POWER9_TLB_SETS_RADIX);
+			PID_ROUNDS + TABLES_MORE + POWER9_TLB_SETS_RADIX);
 }
 
 static struct kunit_case radix_cases[] = {
 	KUNIT_CASE_PARAM(munmap_flushes_once, size_gen_params),
+	KUNIT_CASE(munmap_of_shmem_flushes_once),
+	KUNIT_CASE(munmap_of_sysv_shm_flushes_once),
+	KUNIT_CASE(munmap_of_a_mixture_flushes_once),
+	KUNIT_CASE(munmap_of_a_file_flushes_before_rmap),
 	KUNIT_CASE(map_fixed_flushes_once),
-	KUNIT_CASE(dontneed_flushes_each_huge_page),
-	KUNIT_CASE(dontneed_flushes_each_table_once),
+	KUNIT_CASE(dontneed_flushes_huge_pages_at_once),
+	KUNIT_CASE(run_of_huge_pages_ends_with_its_table),
+	KUNIT_CASE(run_without_memory_fits_the_gather),
+	KUNIT_CASE_PARAM(dontneed_flushes_tables_at_once, tables_gen_params),
+	KUNIT_CASE(run_of_tables_ends_with_its_table),
+	KUNIT_CASE(pending_flush_is_waited_for),
+	KUNIT_CASE(tables_are_flushed_by_their_page_size),
 	KUNIT_CASE(exit_flushes_once),
 	{}
 };

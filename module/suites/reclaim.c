@@ -7,6 +7,7 @@
  * is empty.  The lock of the table is dropped in between: half of these cases
  * are about other threads that use the table then.
  */
+#include <linux/delay.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -14,6 +15,7 @@
 #include <linux/ktime.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/pfn_t.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -693,22 +695,28 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 
 /**
  * struct race - what threads that store and MADV_DONTNEED share
- * @seq: odd while MADV_DONTNEED runs
+ * @base: first address
+ * @nr: how many tables or huge pages
+ * @begun: how many MADV_DONTNEED have begun
+ * @ended: how many have ended
  * @lost: stores that the tables do not lead to
- * @failed: stores that failed
+ * @failed: calls that failed
  * @stores: how often each thread has stored
+ * @huge: how many huge pages were found
  */
 struct race {
-	unsigned long seq;
-	atomic_t lost, failed;
+	unsigned long base;
+	unsigned int nr;
+	atomic_t begun, ended, lost, failed;
 	unsigned long stores[NR_CPUS];
+	unsigned long huge;
 };
 
-static unsigned long race_addr(unsigned int i)
+static unsigned long race_addr(const struct race *race, unsigned int i)
 {
 	unsigned long page = i % NR_PAGES * (PTRS_PER_PTE / NR_PAGES);
 
-	return table_addr(i / NR_PAGES) + page * PAGE_SIZE;
+	return race->base + i / NR_PAGES * PMD_SIZE + page * PAGE_SIZE;
 }
 
 /* Whether the page tables, not the TLB, lead to @value. */
@@ -728,16 +736,17 @@ static bool is_stored(unsigned long addr, u64 value)
 }
 
 /*
- * An emulator may flush TLBs late, see settle.c.  The reference keeps the page
- * that the store may still go to.
+ * Lost is a store that began when no MADV_DONTNEED was going on, and ended before
+ * another one began.  An emulator may flush TLBs late, see settle.c.  The reference
+ * keeps the page that the store may still go to.
  */
 static void store_one(struct race *race, unsigned long addr, u64 value)
 {
 	struct page *page;
-	unsigned long seq;
+	int ended;
 
 	/* Pairs with the release in give_back_all(). */
-	seq = smp_load_acquire(&race->seq);
+	ended = atomic_read_acquire(&race->ended);
 	if (get_user_pages_fast(addr, 1, FOLL_WRITE, &page) != 1) {
 		atomic_inc(&race->failed);
 		return;
@@ -745,9 +754,9 @@ static void store_one(struct race *race, unsigned long addr, u64 value)
 	if (put_user(value, (u64 __user *)addr)) {
 		atomic_inc(&race->failed);
 	} else if (!is_stored(addr, value)) {
-		/* Pairs with smp_mb() there. */
+		/* Pairs with the barrier of atomic_inc_return() there. */
 		smp_mb();
-		if (!(seq & 1) && seq == READ_ONCE(race->seq))
+		if (atomic_read(&race->begun) == ended)
 			atomic_inc(&race->lost);
 	}
 	put_page(page);
@@ -758,57 +767,225 @@ static void store_and_look_up(void *arg, unsigned int id)
 	struct race *race = arg;
 	unsigned int i;
 
-	for (i = 0; i < NR_TABLES * NR_PAGES; i++)
-		store_one(race, race_addr(i) + id * sizeof(u64),
+	for (i = 0; i < race->nr * NR_PAGES; i++)
+		store_one(race, race_addr(race, i) + id * sizeof(u64),
 			  ++race->stores[id]);
 }
 
-static int give_back_all(struct race *race)
+static void give_back(struct race *race, unsigned int nr)
 {
-	int ret;
-
-	WRITE_ONCE(race->seq, race->seq + 1);
-	/* Pairs with smp_mb() in store_one(). */
-	smp_mb();
-	ret = ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
+	atomic_inc_return(&race->begun);
+	if (ptwalk_zap(race->base, nr * PMD_SIZE))
+		atomic_inc(&race->failed);
 	ptwalk_settle();
-	/* Pairs with the acquire there. */
-	smp_store_release(&race->seq, race->seq + 1);
-	return ret;
+	/* Pairs with the acquire in store_one(). */
+	smp_mb__before_atomic();
+	atomic_inc(&race->ended);
+}
+
+/* Also gives a part back: its runs end elsewhere. */
+static void give_back_too(void *arg, unsigned int id)
+{
+	struct race *race = arg;
+
+	give_back(race, race->nr);
+	give_back(race, race->nr / 2 + 1);
+	/* Let stores be counted. */
+	msleep(1);
+}
+
+static void count_huge(struct race *race)
+{
+	unsigned int i;
+
+	for (i = 0; i < race->nr; i++)
+		race->huge += ptwalk_is_huge(current->mm,
+					     race->base + i * PMD_SIZE);
+}
+
+/* Threads store while others give back what they have stored. */
+static struct race *race_with_stores(struct kunit *test, unsigned long base,
+				     unsigned int nr, bool two)
+{
+	struct mm_struct *mm = current->mm;
+	struct ptwalk_crew *crew, *second = NULL;
+	unsigned long end, stores = 0, rounds = 0;
+	struct cpumask few;
+	struct race *race;
+	int i;
+
+	race = ptwalk_zalloc(test, sizeof(*race));
+	race->base = base;
+	race->nr = nr;
+	ptwalk_next_cpus(&few, NR_THREADS);
+	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
+	if (two)
+		second = ptwalk_crew(test, mm, cpumask_of(ptwalk_nth_cpu(NR_THREADS + 1)),
+				     give_back_too, race);
+	end = ptwalk_race_end();
+	for (; time_before(jiffies, end) && !atomic_read(&race->failed); rounds++) {
+		count_huge(race);
+		give_back(race, nr);
+		cond_resched();
+	}
+	if (second)
+		ptwalk_crew_stop(second);
+	ptwalk_crew_stop(crew);
+	for (i = 0; i < crew->nr; i++)
+		stores += race->stores[i];
+	kunit_info(test, "rounds=%lu stores=%lu huge=%lu lost=%d\n", rounds, stores,
+		   race->huge, atomic_read(&race->lost));
+	KUNIT_EXPECT_EQ(test, atomic_read(&race->failed), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&race->lost), 0);
+	KUNIT_EXPECT_GT(test, stores, 0);
+	/* A page that got into a detached table is mapped nowhere, for ever. */
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(base, (nr + 1) * PMD_SIZE));
+	KUNIT_EXPECT_EQ(test, 0,
+			percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
+	return race;
 }
 
 /* Broken: a thread stores into a page that the tables do not lead to. */
 static void no_store_is_lost(struct kunit *test)
 {
-	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
-	unsigned long end, stores = 0, rounds = 0;
+	enter_with_tables(test, NR_TABLES);
+	race_with_stores(test, PTWALK_BASE, NR_TABLES, false);
+}
+
+/* More than a run of tables, and in two PMD tables */
+#define NR_RUN		20
+#define RUN_BASE	(PTWALK_BASE + PUD_SIZE - NR_RUN / 2 * PMD_SIZE)
+
+/*
+ * Broken: as above, where tables and huge pages take each other's place while two
+ * threads give them back.
+ */
+static void no_store_is_lost_in_a_run(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	struct race *race;
+	unsigned int i;
+
+	ptwalk_need_thp(test);
+	if (num_online_cpus() < NR_THREADS + 2)
+		kunit_skip(test, "needs %d CPUs", NR_THREADS + 2);
+	ptwalk_map(test, RUN_BASE, (NR_RUN + 1) * PMD_SIZE);
+	/* Every second one may be huge. */
+	for (i = 0; i < NR_RUN; i++)
+		KUNIT_ASSERT_EQ(test, 0,
+				do_madvise(mm, RUN_BASE + i * PMD_SIZE, PMD_SIZE,
+					   i % 4 < 2 ? MADV_HUGEPAGE :
+						       MADV_NOHUGEPAGE));
+	race = race_with_stores(test, RUN_BASE, NR_RUN, true);
+	KUNIT_EXPECT_GT(test, race->huge, 0);
+}
+
+/**
+ * struct contend - a thread that holds the lock of a PMD for a while
+ * @pml: the lock
+ * @held: it holds the lock
+ * @done: it has held it
+ */
+struct contend {
+	spinlock_t *pml;
+	bool held, done;
+};
+
+static void hold_lock(void *arg, unsigned int id)
+{
+	struct contend *contend = arg;
+
+	if (contend->done)
+		return;
+	spin_lock(contend->pml);
+	WRITE_ONCE(contend->held, true);
+	mdelay(50);
+	spin_unlock(contend->pml);
+	WRITE_ONCE(contend->done, true);
+}
+
+/* Broken: a table stays if another thread holds the lock of its PMD. */
+static void table_behind_a_contended_lock_is_freed(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 1);
+	struct contend *contend;
+
+	needs_reclaim(test);
+	contend = ptwalk_zalloc(test, sizeof(*contend));
+	contend->pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PTWALK_BASE));
+	ptwalk_crew(test, NULL, cpumask_of(ptwalk_other_cpu()), hold_lock, contend);
+	while (!READ_ONCE(contend->held))
+		cpu_relax();
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_TRUE(test, has_table(table_addr(1)));
+}
+
+/**
+ * struct mixed - a mapping of page frames, with a table that is given back
+ * @pfn: what is mapped
+ * @failed: faults that found no memory
+ */
+static struct mixed {
+	unsigned long pfn;
+	atomic_t failed;
+} mixed;
+
+/* As a driver's, or a file system's on persistent memory */
+static vm_fault_t insert_mixed(struct vm_fault *vmf)
+{
+	vm_fault_t ret = vmf_insert_mixed(vmf->vma, vmf->address,
+					  pfn_to_pfn_t(mixed.pfn));
+
+	if (!(ret & VM_FAULT_OOM))
+		return ret;
+	atomic_inc(&mixed.failed);
+	return VM_FAULT_NOPAGE;
+}
+
+static void touch_mixed(void *unused, unsigned int id)
+{
+	u64 value;
+
+	/* The first thread attaches the table that the others then find. */
+	if (get_user(value, (u64 __user *)(PTWALK_BASE + id * PAGE_SIZE)))
+		atomic_inc(&mixed.failed);
+}
+
+/* Broken: a process that uses a device gets the OOM killer, with memory free. */
+static void fault_of_a_page_frame_allocates_again(struct kunit *test)
+{
+	static struct vm_operations_struct ops;
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long end, rounds = 0;
+	struct vm_area_struct *vma;
 	struct ptwalk_crew *crew;
 	struct cpumask few;
-	struct race *race;
-	int i, ret = 0;
+	struct page *page;
 
-	race = ptwalk_zalloc(test, sizeof(*race));
+	map_shmem(test, 2 * PMD_SIZE);
+	page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	mixed.pfn = page_to_pfn(page);
+	atomic_set(&mixed.failed, 0);
+	mmap_write_lock(mm);
+	vma = find_vma(mm, PTWALK_BASE);
+	ops = (struct vm_operations_struct){ .fault = insert_mixed };
+	vma->vm_ops = &ops;
+	vm_flags_set(vma, VM_MIXEDMAP);
+	mmap_write_unlock(mm);
 	ptwalk_next_cpus(&few, NR_THREADS);
-	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
+	crew = ptwalk_crew(test, mm, &few, touch_mixed, NULL);
 	end = ptwalk_race_end();
-	for (; time_before(jiffies, end) && !ret; rounds++) {
-		ret = give_back_all(race);
+	for (; time_before(jiffies, end); rounds++) {
+		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
 		cond_resched();
 	}
 	ptwalk_crew_stop(crew);
-	for (i = 0; i < crew->nr; i++)
-		stores += race->stores[i];
-	kunit_info(test, "rounds=%lu stores=%lu lost=%d\n", rounds, stores,
-		   atomic_read(&race->lost));
-	KUNIT_EXPECT_EQ(test, ret, 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&race->failed), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&race->lost), 0);
-	KUNIT_EXPECT_GT(test, stores, 0);
-	/* A page that got into a detached table is mapped nowhere, for ever. */
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE,
-					    (NR_TABLES + 1) * PMD_SIZE));
-	KUNIT_EXPECT_EQ(test, 0,
-			percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
+	kunit_info(test, "rounds=%lu failed=%d\n", rounds, atomic_read(&mixed.failed));
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&mixed.failed));
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, 2 * PMD_SIZE));
+	__free_page(page);
 }
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
@@ -912,6 +1089,27 @@ static void on_tlb_flush(void *data, int reason, unsigned long pages)
 	flushes->locked += spin_is_locked(flushes->pml);
 }
 
+/* Flushes of MADV_DONTNEED of code, on a CPU with iTLB multihit or without */
+static void give_back_code(struct kunit *test, struct flushes *flushes, bool bug)
+{
+	const unsigned long len = NR_TABLES * PMD_SIZE;
+	unsigned long *caps = (unsigned long *)boot_cpu_data.x86_capability;
+	bool had = boot_cpu_has(X86_BUG_ITLB_MULTIHIT);
+	int ret;
+
+	touch_tables(test, NR_TABLES + 1, 1);
+	flushes->all = 0;
+	flushes->locked = 0;
+	assign_bit(X86_BUG_ITLB_MULTIHIT, caps, bug);
+	WRITE_ONCE(flushes->task, current);
+	ret = ptwalk_zap(PTWALK_BASE, len);
+	WRITE_ONCE(flushes->task, NULL);
+	assign_bit(X86_BUG_ITLB_MULTIHIT, caps, had);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	kunit_info(test, "flushes: %u, with the lock of the PMD: %u\n",
+		   flushes->all, flushes->locked);
+}
+
 /*
  * Broken: an instruction fetch finds a small page in the TLB and a huge one in
  * the tables, which on many CPUs is a machine check (iTLB multihit).
@@ -921,7 +1119,6 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	unsigned long addr, len = (NR_TABLES + 1) * PMD_SIZE;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct flushes *flushes;
-	int ret;
 
 	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -932,15 +1129,16 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	flushes->pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PTWALK_BASE));
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "tlb_flush", on_tlb_flush,
 					     flushes));
-	WRITE_ONCE(flushes->task, current);
-	ret = ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE);
-	WRITE_ONCE(flushes->task, NULL);
-	KUNIT_ASSERT_EQ(test, 0, ret);
-	kunit_info(test, "flushes: %u, with the lock of the PMD: %u\n",
-		   flushes->all, flushes->locked);
+	give_back_code(test, flushes, true);
 	if (has_table(PTWALK_BASE))
 		kunit_skip(test, "the tables stay");
-	KUNIT_EXPECT_EQ(test, flushes->locked, NR_TABLES);
+	/* One for all of them */
+	KUNIT_EXPECT_EQ(test, flushes->locked, 1);
+	KUNIT_EXPECT_EQ(test, flushes->all, 1);
+	give_back_code(test, flushes, false);
+	KUNIT_EXPECT_EQ(test, flushes->locked, 0);
+	KUNIT_EXPECT_EQ(test, flushes->all, 1);
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
 }
 #endif
 
@@ -1052,6 +1250,9 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
 	KUNIT_CASE_SLOW(no_store_is_lost),
+	KUNIT_CASE_SLOW(no_store_is_lost_in_a_run),
+	KUNIT_CASE(table_behind_a_contended_lock_is_freed),
+	KUNIT_CASE_SLOW(fault_of_a_page_frame_allocates_again),
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE_SLOW(file_collapse_versus_dontneed),
 	KUNIT_CASE(collapse_goes_past_what_was_given_back),
