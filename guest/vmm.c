@@ -511,18 +511,31 @@ static void destroy_vm(void)
 /* ------------------------------------------------------------------- cases */
 
 static const struct kvm_case cases[] = {
+	/* Broken: never, unless guest or checks do not work: the control of the others. */
 	{ "guest_memory_at_rest", 0, { NULL } },
+	/* Broken: a guest loses stores when its memory becomes huge, or small. */
 	{ "collapse_and_split", 0, { collapse, split_pmd, split_page } },
+	/* Broken: a guest keeps memory that was given back, or loses what it stored after that. */
 	{ "zap", ZAPS, { zap } },
+	/* Broken: the same, while huge pages come and go. */
 	{ "zap_and_collapse", ZAPS, { zap, collapse, split_page } },
+	/* Broken: a guest loses stores when compaction moves its memory. */
 	{ "migration", 0, { migrate, collapse, split_page } },
+	/* Broken: memory that mprotect() made read-only changes. */
 	{ "write_protection", PROTECTS, { protect, collapse } },
+	/* Broken: a child of the VMM sees what the guest stores after the fork. */
 	{ "copy_on_write", 0, { copy_on_write, collapse } },
+	/* Broken: live migration leaves pages behind that the guest has stored to. */
 	{ "dirty_log", LOGS, { copy_dirty_pages } },
+	/* Broken: the same, while huge pages come and go. */
 	{ "dirty_log_and_collapse", LOGS, { copy_dirty_pages, collapse, split_page } },
+	/* Broken: the same, while compaction moves memory. */
 	{ "dirty_log_and_migration", LOGS, { copy_dirty_pages, migrate, collapse, split_page } },
+	/* Broken: a guest loses stores when logging is switched on or off. */
 	{ "dirty_log_switched", ZAPS, { switch_dirty_log, zap, collapse, split_page } },
+	/* Broken: reading the dirty log while the tables of a guest are replaced is an oops. */
 	{ "dirty_log_while_tables_go", LOGS | IDLE, { read_long_log, switch_tables } },
+	/* Broken: any of the above, when all of it happens. */
 	{ "everything", ZAPS, { switch_dirty_log, zap, collapse, migrate, split_page } },
 };
 

@@ -125,7 +125,7 @@ judge_cell() {
 }
 
 # label NAME: the judge's lines, each case named NAME/suite.case
-label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL) ,&$1/,"; }
+label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL|BENCH) ,&$1/,"; }
 
 # measured CELL: what its boot has measured, a line each: "cpus N", "measure OPERATION
 # OPS SYNC" (CPUs interrupted to wait for walkers), "tlbie OPERATION OPS TLBIE", and
