@@ -192,7 +192,7 @@ static void *give_back(void *unused)
 		if (madvise(BASE, racing.len, MADV_DONTNEED))
 			fail("MADV_DONTNEED: %m");
 		__atomic_add_fetch(&racing.ended, 1, __ATOMIC_SEQ_CST);
-		usleep(200);
+		usleep(random() % 2000);
 	}
 	return unused;
 }
@@ -341,53 +341,62 @@ static void one_call_frees_all_tables(void)
 
 #define GIVEN_BACK	200
 
-static int sleeper_pipe[2];
+static int to_sleeper[2];
 
+/* Uses the process each time, and sleeps: its CPU idles, and leaves the process lazily. */
 static void *sleep_on(void *arg)
 {
-	char c = 0;
+	char c;
 
 	run_on(*(int *)arg);
-	*(volatile char *)BASE = 1;
-	if (read(sleeper_pipe[0], &c, 1) != 1)
-		fail("pipe: %m");
+	while (read(to_sleeper[0], &c, 1) == 1)
+		(void)*(volatile char *)BASE;
 	return NULL;
 }
 
-/* Broken: an idle CPU is woken more than once by each MADV_DONTNEED of a table. */
-static void idle_cpu_is_interrupted_once(void)
+static bool give_tables_back(char *mem, int cpu)
+{
+	struct calls c;
+	char byte = 0;
+
+	for (int i = 0; i < GIVEN_BACK; i++) {
+		if (write(to_sleeper[1], &byte, 1) != 1)
+			return false;
+		usleep(1000);
+		mem[page_size] = 1;
+		if (madvise(mem, SPAN, MADV_DONTNEED))
+			return false;
+	}
+	if (!calls_stop(&c, cpu))
+		return false;
+	printf("    # measure: dontneed_idle ops=%d sync=%ld tlb=%ld idle_cpu=%ld tlbie=%ld\n",
+	       GIVEN_BACK, c.walkers, c.tlb, c.one_cpu, c.tlbie);
+	/* At the first interrupt it leaves the process. */
+	if (c.one_cpu > GIVEN_BACK)
+		fail("%ld interrupts in %d calls", c.one_cpu, GIVEN_BACK);
+	return true;
+}
+
+/* What a CPU that idles in the process notices of MADV_DONTNEED that frees a table. */
+static void idle_cpu_cost(void)
 {
 	int cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	pthread_t thread;
-	struct calls c;
-	char *mem = map(SPAN, MADV_NOHUGEPAGE), byte = 0;
+	char *mem = map(SPAN, MADV_NOHUGEPAGE);
 
-	if (!mem || pipe(sleeper_pipe) || !calls_can_be_counted())
-		return fail("cannot be counted: %m");
 	if (cpu < 1)
 		return skip("needs two CPUs");
+	if (!mem || pipe(to_sleeper))
+		return fail("pipe: %m");
 	run_on(0);
 	if (!start(&thread, sleep_on, &cpu))
 		return;
-	usleep(100000);
-	if (!calls_start(false))
-		fail("tracing: %m");
-	for (int i = 0; i < GIVEN_BACK; i++) {
-		mem[page_size] = 1;
-		madvise(mem, SPAN, MADV_DONTNEED);
-	}
-	if (!calls_stop(&c, cpu))
-		fail("tracing: %m");
-	if (write(sleeper_pipe[1], &byte, 1) != 1)
-		fail("pipe: %m");
+	if (!calls_can_be_counted() || !calls_start(false) || !give_tables_back(mem, cpu))
+		fail("counting, pipe or MADV_DONTNEED: %m");
+	close(to_sleeper[1]);
 	pthread_join(thread, NULL);
-	close(sleeper_pipe[0]);
-	close(sleeper_pipe[1]);
+	close(to_sleeper[0]);
 	run_anywhere();
-	printf("    # measure: dontneed_idle ops=%d sync=%ld tlb=%ld idle_cpu=%ld tlbie=%ld\n",
-	       GIVEN_BACK, c.walkers, c.tlb, c.one_cpu, c.tlbie);
-	if (c.one_cpu > GIVEN_BACK)
-		fail("%ld interrupts in %d calls", c.one_cpu, GIVEN_BACK);
 	munmap(mem, SPAN);
 }
 
@@ -481,7 +490,7 @@ static const struct {
 	CASE(dontneed_versus_pageout),
 	CASE(dontneed_versus_numa_hinting),
 	CASE(one_call_frees_all_tables),
-	CASE(idle_cpu_is_interrupted_once),
+	CASE(idle_cpu_cost),
 	CASE(mrelease_versus_exit),
 };
 
