@@ -497,6 +497,8 @@ static void run_tests(void)
 
 	if (filter && !write_file("/sys/module/kunit/parameters/filter_glob", filter))
 		verdict("error: cannot set kunit.filter_glob: %m\n"), broken = true;
+	if (!strcmp(option("ptwalk.run", "kunit"), "kunit") && access(KUNIT_DIR, F_OK))
+		verdict("error: no " KUNIT_DIR ": the kernel has no debugfs, or no CONFIG_KUNIT_DEBUGFS\n"), broken = true;
 	if (option("ptwalk.swap", NULL))
 		swap_on(option("ptwalk.swap", NULL));
 	if (misbehave("warn"))
