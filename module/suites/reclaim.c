@@ -699,11 +699,12 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
  * @seq: odd while MADV_DONTNEED runs
  * @lost: stores that the tables do not lead to
  * @failed: stores that failed
+ * @met: stores while MADV_DONTNEED ran
  * @stores: how often each thread has stored
  */
 struct race {
 	unsigned long seq;
-	atomic_t lost, failed;
+	atomic_t lost, failed, met;
 	unsigned long stores[NR_CPUS];
 };
 
@@ -753,6 +754,8 @@ static void store_one(struct race *race, unsigned long addr, u64 value)
 		if (!(seq & 1) && seq == READ_ONCE(race->seq))
 			atomic_inc(&race->lost);
 	}
+	if (seq & 1 || seq != READ_ONCE(race->seq))
+		atomic_inc(&race->met);
 	put_page(page);
 }
 
@@ -801,12 +804,13 @@ static void no_store_is_lost(struct kunit *test)
 	ptwalk_crew_stop(crew);
 	for (i = 0; i < crew->nr; i++)
 		stores += race->stores[i];
-	kunit_info(test, "rounds=%lu stores=%lu lost=%d\n", rounds, stores,
-		   atomic_read(&race->lost));
+	kunit_info(test, "rounds=%lu stores=%lu met=%d lost=%d\n", rounds, stores,
+		   atomic_read(&race->met), atomic_read(&race->lost));
 	KUNIT_EXPECT_EQ(test, ret, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->failed), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->lost), 0);
 	KUNIT_EXPECT_GT(test, stores, 0);
+	KUNIT_EXPECT_GT(test, atomic_read(&race->met), 0);
 	/* A page that got into a detached table is mapped nowhere, for ever. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE,
 					    (NR_TABLES + 1) * PMD_SIZE));

@@ -125,7 +125,7 @@ variant_files() {
 	local f v
 	for f in "$VARIANTS_DIR/$VARIANT.config" "$VARIANTS_DIR/$VARIANT-$ARCH.config"; do
 		[ -f "$f" ] || continue
-		for v in $(sed -n 's/^# with: //p' "$f"); do VARIANT=$v variant_files; done
+		sed -n 's/^# with: //p' "$f" | tr ' ' '\n' | while read -r v; do VARIANT=$v variant_files; done
 		printf '%s\n' "$f"
 	done
 }
