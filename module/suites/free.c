@@ -460,6 +460,66 @@ static void munmap_leaks_no_table(struct kunit *test)
 	ptwalk_expect_no_leak(test, munmap_many, NR_ROUNDS * NR_TABLES);
 }
 
+/**
+ * struct speculation - references on a page that may have become a page table
+ * @page: the page, or NULL
+ * @taken: how often a reference was taken, and dropped
+ */
+struct speculation {
+	struct page *page;
+	atomic_long_t taken;
+};
+
+/* As compaction and GUP-fast do, which find a page by its pfn. */
+static void take_and_drop(void *arg, unsigned int id)
+{
+	struct speculation *s = arg;
+	struct page *page = READ_ONCE(s->page);
+
+	if (!page || !get_page_unless_zero(page))
+		return;
+	atomic_long_inc(&s->taken);
+	put_page(page);
+}
+
+/*
+ * Broken: a page table on which someone held a reference for a moment is freed
+ * twice, or never.
+ */
+static void speculative_reference_frees_table_once(struct kunit *test)
+{
+	unsigned long end, rounds = 0, kept = 0;
+	struct ptwalk_full_page full;
+	struct ptwalk_crew *crew;
+	struct speculation *s;
+	struct cpumask few;
+
+	ptwalk_mm_enter(test);
+	s = ptwalk_zalloc(test, sizeof(*s));
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	ptwalk_next_cpus(&few, 2);
+	crew = ptwalk_crew(test, NULL, &few, take_and_drop, s);
+	end = ptwalk_race_end();
+	for (; ptwalk_race_is_on(end, rounds > 1 && atomic_long_read(&s->taken)); rounds++) {
+		ptwalk_watch_reset();
+		full = fill_pte_page(test);
+		WRITE_ONCE(s->page, virt_to_page(ptwalk_table(current->mm, full.addr)));
+		/* By a batch, and one by one */
+		if (rounds % 2)
+			ptwalk_fail_arm();
+		KUNIT_EXPECT_EQ(test, 0, vm_munmap(FULL_BASE, PTWALK_FULL_TABLES * PMD_SIZE));
+		ptwalk_fail_disarm();
+		kept += !ptwalk_watch_wait(1, 1000);
+		WRITE_ONCE(s->page, NULL);
+	}
+	ptwalk_crew_stop(crew);
+	ptwalk_fail_restore(test);
+	kunit_info(test, "rounds=%lu taken=%ld kept=%lu\n", rounds,
+		   atomic_long_read(&s->taken), kept);
+	KUNIT_EXPECT_EQ(test, kept, 0);
+	KUNIT_EXPECT_GT(test, atomic_long_read(&s->taken), 0);
+}
+
 static struct kunit_case free_cases[] = {
 	KUNIT_CASE(fallback_broadcasts_nothing),
 	KUNIT_CASE_SLOW(fallback_does_not_wait_for_walker),
@@ -476,6 +536,7 @@ static struct kunit_case free_cases[] = {
 	KUNIT_CASE(munmap_table_outlives_rcu_reader),
 	KUNIT_CASE(munmap_table_lock_outlives_rcu_reader),
 	KUNIT_CASE(munmap_leaks_no_table),
+	KUNIT_CASE_SLOW(speculative_reference_frees_table_once),
 	{}
 };
 
