@@ -88,18 +88,19 @@ static volatile char *gigabyte(int i)
 	return (volatile char *)BASE + i * GIGABYTE;
 }
 
+static bool set_hugepages(long nr)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", nr);
+	return write_file(NR_HUGEPAGES, text);
+}
+
 /* A huge page in each, so that each has a PMD table. */
 static bool touch_gigabytes(void)
 {
 	int fd = memfd_create("ptwalk", MFD_HUGETLB);
-	char text[16];
-	long before = number_in(NR_HUGEPAGES, "");
 
-	snprintf(text, sizeof(text), "%d", SHARED_GB);
-	if (before < SHARED_GB && !write_file(NR_HUGEPAGES, text)) {
-		fail("%s: %m", NR_HUGEPAGES);
-		return false;
-	}
 	if (fd < 0 || ftruncate(fd, SHARED_GB * GIGABYTE) ||
 	    mmap(BASE, SHARED_GB * GIGABYTE, PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
@@ -135,12 +136,13 @@ static void fork_and_exit(void)
 /* Broken: each process that ends stalls every CPU, once for each PMD table that it shared. */
 static void exit_with_shared_tables_waits_for_nobody(void)
 {
+	long pool = number_in(NR_HUGEPAGES, "");
 	struct calls c;
 
 #ifndef __x86_64__
 	return skip("no PMD tables are shared on this architecture");
 #endif
-	if (!calls_can_be_counted() || !touch_gigabytes())
+	if (!calls_can_be_counted() || !set_hugepages(pool + SHARED_GB) || !touch_gigabytes())
 		return fail("cannot be counted: %m");
 	if (!calls_start(true))
 		return fail("tracing: %m");
@@ -152,7 +154,7 @@ static void exit_with_shared_tables_waits_for_nobody(void)
 	if (c.walkers)
 		fail("%ld CPUs were interrupted to wait for walkers", c.walkers);
 	munmap(BASE, SHARED_GB * GIGABYTE);
-	write_file(NR_HUGEPAGES, "0");
+	set_hugepages(pool);
 }
 
 /* -------------------------------- MADV_DONTNEED against who clears and flushes later */
