@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "file.h"
 #include "mm.h"
 
@@ -38,7 +39,6 @@
 #define MFD_HUGETLB	4U
 #endif
 
-#define TRACING		"/sys/kernel/debug/tracing/"
 #define FAULT		"/sys/kernel/debug/fail_page_alloc/"
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -227,102 +227,19 @@ static void rouse_crowd(void)
 
 /* ----------------------------------------------------- counting interrupts */
 
-/**
- * struct counts - of one operation
- * @walkers: CPUs interrupted to wait for lockless page-table walkers
- * @tlb: CPUs interrupted to flush their TLB
- * @tlbie: TLB invalidations that all CPUs take part in (powerpc)
- * @last_cpu: interrupts of the last CPU, for either reason
- */
-struct counts {
-	long walkers, tlb, tlbie, last_cpu;
-};
-
-static bool tracing_works(void)
+static void count_start(void)
 {
-	static int works = -1;
-
-	if (works < 0)
-		works = write_file(TRACING "tracing_on", "0") &&
-			write_file(TRACING "buffer_size_kb", "1024");
-	return works;
-}
-
-static bool has_tlbie(void)
-{
-	return !access(TRACING "events/powerpc/tlbie", F_OK);
-}
-
-static void set_events(const char *on)
-{
-	if (!write_file(TRACING "events/csd/csd_queue_cpu/enable", on) ||
-	    (has_tlbie() && !write_file(TRACING "events/powerpc/tlbie/enable", on)))
+	if (!calls_start(false))
 		die("trace events");
 }
 
-static void count_start(void)
+/* @one_cpu is the last CPU. */
+static struct calls count_stop(void)
 {
-	char pid[16];
+	struct calls c;
 
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	write_file(TRACING "trace", "");
-	if (!write_file(TRACING "set_event_pid", pid))
-		die("set_event_pid");
-	set_events("1");
-	write_file(TRACING "tracing_on", "1");
-}
-
-static void count_call(struct counts *c, const char *func, int cpu)
-{
-	static const char * const waits[] = {
-		"tlb_remove_table_smp_sync", "do_serialize",
-	};
-	size_t len = strcspn(func, " .");
-	bool counted = false;
-
-	for (size_t i = 0; i < ARRAY_SIZE(waits); i++)
-		if (strlen(waits[i]) == len && !strncmp(func, waits[i], len))
-			counted = true;
-	c->walkers += counted;
-	if (len == strlen("flush_tlb_func") && !strncmp(func, "flush_tlb_func", len)) {
-		c->tlb++;
-		counted = true;
-	}
-	c->last_cpu += counted && cpu == nr_cpus - 1;
-}
-
-static void count_line(struct counts *c, const char *line)
-{
-	const char *event = strstr(line, " csd_queue_cpu: cpu="), *func;
-
-	if (event) {
-		func = strstr(event, " func=");
-		if (func)
-			count_call(c, func + 6, atoi(strchr(event, '=') + 1));
-	} else if (strstr(line, " tlbie: ") && strstr(line, "local=0,")) {
-		c->tlbie++;
-	}
-	if (strstr(line, " LOST ") || strstr(line, "EVENTS LOST")) {
-		errno = ENOBUFS;
-		die("lost trace events");
-	}
-}
-
-static struct counts count_stop(void)
-{
-	struct counts c = { 0 };
-	char line[512];
-	FILE *f;
-
-	write_file(TRACING "tracing_on", "0");
-	set_events("0");
-	f = fopen(TRACING "trace", "re");
-	if (!f)
-		die("trace");
-	while (fgets(line, sizeof(line), f))
-		count_line(&c, line);
-	fclose(f);
-	write_file(TRACING "set_event_pid", "");
+	if (!calls_stop(&c, nr_cpus - 1))
+		die("trace events");
 	return c;
 }
 
@@ -355,7 +272,7 @@ static void measure_time(const struct workload *w, long x, int repeat)
 
 static void measure_counts(const struct workload *w, long x, int repeat)
 {
-	struct counts c;
+	struct calls c;
 
 	prepare(w);
 	count_start();
@@ -364,7 +281,7 @@ static void measure_counts(const struct workload *w, long x, int repeat)
 	call(w->cleanup);
 	result(x, c.walkers, "walkers", repeat);
 	result(x, c.tlb, "shootdown", repeat);
-	if (has_tlbie())
+	if (calls_have_tlbie())
 		result(x, c.tlbie, "tlbie", repeat);
 }
 
@@ -374,7 +291,7 @@ static void measure(const struct workload *w, long x)
 
 	for (i = 0; i <= w->repeats; i++)
 		measure_time(w, x, i);
-	for (i = 1; w->counted && tracing_works() && i <= COUNTED; i++)
+	for (i = 1; w->counted && calls_can_be_counted() && i <= COUNTED; i++)
 		measure_counts(w, x, i);
 }
 
@@ -679,11 +596,11 @@ static void change_tables(void)
 /* How often a CPU is interrupted that has no part in the address space. */
 static void isolated(void)
 {
-	struct counts c;
+	struct calls c;
 	pid_t pid;
 	int i;
 
-	if (nr_cpus < 2 || !tracing_works())
+	if (nr_cpus < 2 || !calls_can_be_counted())
 		skip("needs a second CPU and tracepoints");
 	fail_batches();
 	unmap(AREA, page_size);
@@ -704,7 +621,7 @@ static void isolated(void)
 		c = count_stop();
 		let_succeed();
 		unmap_one();
-		result(nr_cpus, c.last_cpu, "interrupts", i);
+		result(nr_cpus, c.one_cpu, "interrupts", i);
 	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);

@@ -383,20 +383,34 @@ static const struct op {
 	bool huge;	/* needs transparent huge pages */
 	bool allocates;	/* so that some of it can fail */
 } ops[] = {
+	/* Broken: a collapse that runs out of memory loses what it collapsed, or tells not to try again. */
 	{ "collapse_anon", small_pages, collapse, is_intact, true, true },
+	/* Broken: the same, of shmem that is mapped twice. */
 	{ "collapse_shmem", two_mappings, collapse, both_are_intact, true, true },
+	/* Broken: mprotect() of a half of a huge page loses or mixes up pages when memory is short. */
 	{ "split_by_mprotect", huge_page, protect_half, is_intact, true, false },
+	/* Broken: the same, by munmap() of a half. */
 	{ "split_by_munmap", huge_page, unmap_half, half_is_intact, true, false },
+	/* Broken: mremap() of a huge page that runs out of memory leaves a part behind. */
 	{ "split_by_mremap", huge_page, move, is_intact, true, true },
+	/* Broken: munmap() leaks page tables when there is no memory to batch them. */
 	{ "munmap_of_tables", tables, unmap, rest_is_intact, false, true },
+	/* Broken: mremap() that runs out of memory for page tables loses what it moved. */
 	{ "mremap_of_tables", tables, move, is_intact, false, true },
+	/* Broken: a process is killed because a fault got no page table. */
 	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false, true },
+	/* Broken: the same, in a fault that maps neighbours of a page of a file. */
 	{ "fault_around", cached, touch, neighbours_are_mapped, false, TABLES_ALLOCATE },
+	/* Broken: a child lacks memory of its parent, for which there was no page table. */
 	{ "fork", small_pages, fork_and_look, is_intact, false, true },
+	/* Broken: UFFDIO_COPY that gets no page table fails for good. */
 	{ "uffd_copy", monitored_anon, fill_in, copy_is_intact, false, true },
+	/* Broken: UFFDIO_MOVE that gets no page table fails for good, or loses pages. */
 	{ "uffd_move", monitored_and_source, move_pages, each_is_in_one_place, false,
 	  TABLES_ALLOCATE },
+	/* Broken: memory is not write-protected, as there was no page table for its markers. */
 	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false, true },
+	/* Broken: a shared hugetlb PMD table is leaked, or a process is killed for want of one. */
 	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false, false },
 };
 
@@ -528,7 +542,6 @@ static enum outcome try_nth(const struct op *op, unsigned int nth)
 	return outcome;
 }
 
-/* Broken: memory is lost, or a process killed, because something is short of memory. */
 static void run_case(unsigned int i)
 {
 	const struct op *op = &ops[i];

@@ -32,7 +32,6 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -41,6 +40,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "mm.h"
 
 #define KUNIT_DIR	"/sys/kernel/debug/kunit"
 #define THP_DIR		"/sys/kernel/mm/transparent_hugepage"
@@ -322,20 +322,10 @@ static void read_kmsg(void)
 
 /* ------------------------------------------------------------------ tests */
 
-/* What mkswap(8) does */
 static void swap_on(const char *device)
 {
-	int fd = open(device, O_RDWR | O_CLOEXEC);
-	long page = sysconf(_SC_PAGESIZE);
-	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	uint32_t header[3] = { 1, size / page - 1, 0 };	/* version, last page, bad ones */
-
-	if (size > page && pwrite(fd, header, sizeof(header), 1024) == sizeof(header) &&
-	    pwrite(fd, "SWAPSPACE2", 10, page - 10) == 10 && !fsync(fd) &&
-	    !swapon(device, 0)) {
-		close(fd);
+	if (swap_to(device))
 		return;
-	}
 	verdict("error: cannot swap to %s: %m\n", device);
 	broken = true;
 }
@@ -507,6 +497,8 @@ static void run_tests(void)
 
 	if (filter && !write_file("/sys/module/kunit/parameters/filter_glob", filter))
 		verdict("error: cannot set kunit.filter_glob: %m\n"), broken = true;
+	if (!strcmp(option("ptwalk.run", "kunit"), "kunit") && access(KUNIT_DIR, F_OK))
+		verdict("error: no " KUNIT_DIR ": the kernel has no debugfs, or no CONFIG_KUNIT_DEBUGFS\n"), broken = true;
 	if (option("ptwalk.swap", NULL))
 		swap_on(option("ptwalk.swap", NULL));
 	if (misbehave("warn"))

@@ -59,4 +59,12 @@ bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode);
  */
 uint64_t pagemap_entry(int pagemap, const char *addr);
 
+/**
+ * swap_to() - format a block device for swap, and swap to it
+ * @device: its path
+ *
+ * Return: true if done; otherwise errno says why.
+ */
+bool swap_to(const char *device);
+
 #endif /* GUEST_MM_H */

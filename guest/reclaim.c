@@ -46,6 +46,7 @@ static struct {
 	unsigned long seq;	/* odd while in madvise() */
 	unsigned long rounds;
 	int error;	/* the last errno */
+	unsigned long met;	/* operations during which it was given back */
 	bool stop, started;
 	pthread_t thread;
 } giver;
@@ -94,6 +95,7 @@ static void start_giving(char *addr, size_t len)
 	giver.addr = addr;
 	giver.len = len;
 	giver.rounds = 0;
+	giver.met = 0;
 	giver.error = 0;
 	giver.stop = false;
 	giver.started = !pthread_create(&giver.thread, NULL, give_back, NULL);
@@ -106,8 +108,8 @@ static void stop_giving(void)
 		pthread_join(giver.thread, NULL);
 	if (giver.error)
 		fail("MADV_DONTNEED: %s", strerror(giver.error));
-	else if (!giver.rounds)
-		fail("nothing was given back meanwhile");
+	else if (!giver.met)
+		fail("nothing was given back during an operation");
 }
 
 static unsigned long giver_seq(void)
@@ -119,6 +121,12 @@ static unsigned long giver_seq(void)
 static bool quiet_since(unsigned long seq)
 {
 	return !(seq & 1) && giver_seq() == seq;
+}
+
+/* An operation has ended that began when giver_seq() returned @seq. */
+static void note_race(unsigned long seq)
+{
+	giver.met += !quiet_since(seq);
 }
 
 /* Nothing may be left of memory that was given back, with nobody using it. */
@@ -166,6 +174,7 @@ static void fork_versus_dontneed(void)
 	char *mem = map_anon(BASE, 2 * LEN);
 	unsigned long forks = 0;
 	int status = 0;
+	unsigned long seq;
 	pid_t child;
 
 	if (!mem)
@@ -177,6 +186,7 @@ static void fork_versus_dontneed(void)
 	while (now() < end && !status) {
 		for (int i = 0; i < NR_TABLES * 4; i++)
 			*word(mem, i) = i + 1;
+		seq = giver_seq();
 		child = fork();
 		if (!child) {
 			for (int i = 0; i < NR_TABLES * 8; i++) {
@@ -192,6 +202,7 @@ static void fork_versus_dontneed(void)
 			fail("fork: %m");
 			break;
 		}
+		note_race(seq);
 		forks++;
 	}
 	stop_giving();
@@ -207,7 +218,7 @@ static void mremap_versus_dontneed(void)
 {
 	long before = status_kb("RssAnon");
 	double end = now() + case_seconds();
-	unsigned long moves = 0;
+	unsigned long moves = 0, seq;
 	/* Not by whole tables, and the second half is not given back. */
 	char *from = BASE + page_size, *to = OTHER, *mem, *next;
 
@@ -219,11 +230,13 @@ static void mremap_versus_dontneed(void)
 	start_giving(OTHER, LEN);
 	while (now() < end && !over()) {
 		next = mem == from ? to : from;
+		seq = giver_seq();
 		if (mremap(mem, 2 * LEN, 2 * LEN, MREMAP_MAYMOVE | MREMAP_FIXED,
 			   next) != next) {
 			fail("mremap: %m");
 			break;
 		}
+		note_race(seq);
 		mem = next;
 		for (int i = 0; i < NR_TABLES * 8; i++) {
 			uint64_t value = settled(word(mem, i), i + 1);
@@ -290,6 +303,7 @@ static void uffd_move_versus_dontneed(void)
 			again++;
 			continue;
 		}
+		note_race(seq);
 		if (!(pagemap_entry(pagemap, dst) & PM_PRESENT) && quiet_since(seq))
 			lost++;
 		moves++;
@@ -331,7 +345,7 @@ static void uffd_fill_versus_dontneed(const char *name,
 {
 	double end = now() + case_seconds();
 	int fd = open_uffd(0), error;
-	unsigned long pages = 0;
+	unsigned long pages = 0, seq;
 	char *buf, *dst;
 
 	if (fd < 0)
@@ -344,7 +358,9 @@ static void uffd_fill_versus_dontneed(const char *name,
 	start_giving(dst, SPAN);
 	while (now() < end && !over()) {
 		madvise(dst, page_size, MADV_DONTNEED);
+		seq = giver_seq();
 		error = fill(fd, dst, buf);
+		note_race(seq);
 		if (error)
 			fail("%s: %s, after %lu", name, strerror(error), pages);
 		pages++;
@@ -378,7 +394,7 @@ static void uffd_wp_versus_dontneed(void)
 	int fd = open_uffd(UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 			   UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
 	int file = memfd_create("ptwalk", 0);
-	unsigned long rounds = 0, open_ = 0;
+	unsigned long rounds = 0, open_ = 0, seq;
 	struct uffdio_writeprotect wp;
 	char *mem;
 
@@ -396,8 +412,10 @@ static void uffd_wp_versus_dontneed(void)
 		wp.range.start = (uintptr_t)mem;
 		wp.range.len = page_size;
 		wp.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+		seq = giver_seq();
 		if (ioctl(fd, UFFDIO_WRITEPROTECT, &wp))
 			fail("UFFDIO_WRITEPROTECT: %m");
+		note_race(seq);
 		/* Markers stay, whatever is given back. */
 		open_ += !(pagemap_entry(pagemap, mem) & PM_UFFD_WP);
 		wp.mode = 0;

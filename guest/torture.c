@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -724,6 +725,108 @@ static void swap(uint64_t *random)
 	usleep(rnd(random) % 20000);
 }
 
+/* ------------------------------------- what kernels with more options do to memory */
+
+#define LRU_GEN		"/sys/kernel/debug/lru_gen"
+#define BALANCING	"/sys/kernel/debug/sched/numa_balancing/"
+#define CGROUPS		"/tmp/ptwalk-cgroups"
+#define CGROUP		CGROUPS "/ptwalk"
+
+static bool has_age(void)
+{
+	return !access(LRU_GEN, W_OK);
+}
+
+/* A new generation of a node of a cgroup: its page tables are walked for young pages. */
+static void add_generation(long memcg, long node, long gen)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "+ %ld %ld %ld 1 1", memcg, node, gen);
+	if (write_file(LRU_GEN, text))
+		count(TORTURE_AGE, 1);
+}
+
+/* Of each node the youngest generation is the last line. */
+static void age(uint64_t *random)
+{
+	long memcg = -1, node = -1, gen = -1, n;
+	char line[256];
+	FILE *f = fopen(LRU_GEN, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " %ld", &n) == 1) {
+			gen = n;
+			continue;
+		}
+		if (gen >= 0)
+			add_generation(memcg, node, gen);
+		gen = -1;
+		sscanf(line, " memcg %ld", &memcg);
+		sscanf(line, " node %ld", &node);
+	}
+	if (gen >= 0)
+		add_generation(memcg, node, gen);
+	if (f)
+		fclose(f);
+	usleep(rnd(random) % 20000);
+}
+
+static bool has_balance(void)
+{
+	return number_in("/proc/sys/kernel/numa_balancing", "") > 0 &&
+	       !access("/sys/devices/system/node/node1", F_OK) &&
+	       write_file(BALANCING "scan_delay_ms", "1") &&
+	       write_file(BALANCING "scan_period_min_ms", "10") &&
+	       write_file(BALANCING "scan_period_max_ms", "50");
+}
+
+/* The kernel makes entries inaccessible as the threads run, and moves pages to them. */
+static void balance(uint64_t *random)
+{
+	long before = number_in("/proc/vmstat", "numa_pte_updates");
+
+	usleep(20000 + rnd(random) % 20000);
+	count(TORTURE_BALANCE, number_in("/proc/vmstat", "numa_pte_updates") - before);
+}
+
+static void leave_cgroup(void)
+{
+	write_file(CGROUPS "/cgroup.procs", "0");
+	rmdir(CGROUP);
+	umount2(CGROUPS, MNT_DETACH);
+	rmdir(CGROUPS);
+}
+
+static bool in_cgroup;
+
+/* Before the memory is there: what is charged to another one cannot be pressed out. */
+static void enter_cgroup(void)
+{
+	mkdir(CGROUPS, 0700);
+	if (mount("ptwalk", CGROUPS, "cgroup2", 0, NULL))
+		return;
+	atexit(leave_cgroup);
+	write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(CGROUP, 0700);
+	in_cgroup = !access(CGROUP "/memory.reclaim", W_OK) &&
+		    write_file(CGROUP "/cgroup.procs", "0");
+}
+
+/* Where a flush does not wait, what is counted must not be swapped out. */
+static bool has_press(void)
+{
+	return in_cgroup && !ctl->settle;
+}
+
+static void press(uint64_t *random)
+{
+	/* EAGAIN: less than that was left to be had. */
+	if (write_file(CGROUP "/memory.reclaim", "1M") || errno == EAGAIN)
+		count(TORTURE_PRESS, 1);
+	usleep(rnd(random) % 50000);
+}
+
 static int hugetlb_fd, ask[2], answer[2];
 static pid_t partner_pid;
 
@@ -856,6 +959,9 @@ static const struct modifier {
 	{ TORTURE_SWAP, swap, has_swap },
 	{ TORTURE_UNSHARE, unshare_table, has_hugetlb },
 	{ TORTURE_RECLAIM, reclaim, NULL },
+	{ TORTURE_AGE, age, has_age },
+	{ TORTURE_BALANCE, balance, has_balance },
+	{ TORTURE_PRESS, press, has_press },
 };
 
 #define NR_MODIFIERS (sizeof(modifiers) / sizeof(modifiers[0]))
@@ -1006,6 +1112,8 @@ int main(void)
 	sigaction(SIGSEGV, &segv, NULL);
 	signal(SIGINT, on_stop);
 	signal(SIGTERM, on_stop);
+	if (wanted(TORTURE_PRESS))
+		enter_cgroup();
 	make_regions();
 	enable_modifiers();
 	if (tell(TORTURE_START))

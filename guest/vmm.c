@@ -60,6 +60,7 @@ enum flags {
 	LOGS		= 1 << 2,	/* the dirty log is on */
 	IDLE		= 1 << 3,	/* no vCPU runs */
 	LOGS_LONG	= 1 << 4,	/* the dirty log of the long slot is on */
+	SHMEM		= 1 << 5,	/* its memory is shmem, and mapped twice */
 };
 
 struct storm {
@@ -83,7 +84,7 @@ struct kvm_case {
 static struct {
 	const struct kvm_case *test;
 	int fd;
-	char *code, *memory, *copy, *unused;
+	char *code, *memory, *copy, *unused, *second;
 	struct vcpu vcpu[VCPUS];
 	pthread_t thread[VCPUS];
 	atomic_uint passes[VCPUS], zeros, refused;
@@ -259,6 +260,15 @@ static void count(struct storm *storm, const char *what, bool done)
 static void collapse(struct storm *storm)
 {
 	count(storm, "collapses", !madvise(draw_chunk(storm), CHUNK, MADV_COLLAPSE));
+	usleep(1000 + draw(storm, 5000));
+}
+
+/* By the other mapping: the tables of this one are retracted. */
+static void collapse_second(struct storm *storm)
+{
+	char *chunk = vm.second + (draw_chunk(storm) - vm.memory);
+
+	count(storm, "collapses", !madvise(chunk, CHUNK, MADV_COLLAPSE));
 	usleep(1000 + draw(storm, 5000));
 }
 
@@ -465,6 +475,32 @@ static char *map(char *at, size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Where the same memory is once more: a multiple of CHUNK, too */
+#define SECOND_HVA	(MEMORY_HVA + 16 * SIZE)
+
+static bool map_shmem(void)
+{
+	int fd = memfd_create("ptwalk", MFD_CLOEXEC), flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
+	char *memory, *second;
+
+	if (fd < 0 || ftruncate(fd, SIZE))
+		return false;
+	memory = mmap((char *)MEMORY_HVA, SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+	second = mmap((char *)SECOND_HVA, SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+	close(fd);
+	vm.memory = memory == MAP_FAILED ? NULL : memory;
+	vm.second = second == MAP_FAILED ? NULL : second;
+	return vm.memory && vm.second;
+}
+
+static bool map_memory(void)
+{
+	if (vm.test->flags & SHMEM)
+		return map_shmem();
+	vm.memory = map((char *)MEMORY_HVA, SIZE);
+	return vm.memory;
+}
+
 static bool create_vcpu(int v)
 {
 	struct guest_loop loop = {
@@ -488,11 +524,10 @@ static bool create_vm(void)
 	unsigned int long_flags = vm.test->flags & LOGS_LONG ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 
 	vm.code = map(NULL, CODE_SIZE);
-	vm.memory = map((char *)MEMORY_HVA, SIZE);
 	vm.copy = map(NULL, SIZE);
 	vm.unused = map(NULL, LONG_SIZE);
 	vm.fd = ioctl(kvm_fd, KVM_CREATE_VM, arch_vm_type());
-	if (!vm.code || !vm.memory || !vm.copy || !vm.unused || vm.fd < 0 || arch_init_vm(vm.fd))
+	if (!vm.code || !map_memory() || !vm.copy || !vm.unused || vm.fd < 0 || arch_init_vm(vm.fd))
 		return false;
 	memcpy(vm.code + CODE_ENTRY, guest_code, guest_code_end - guest_code);
 	fill(vm.memory);
@@ -519,6 +554,8 @@ static void destroy_vm(void)
 		close(vm.fd);
 	if (vm.memory)
 		munmap(vm.memory, SIZE);
+	if (vm.second)
+		munmap(vm.second, SIZE);
 	if (vm.code)
 		munmap(vm.code, CODE_SIZE);
 	if (vm.copy)
@@ -696,7 +733,7 @@ static int choose_storms(const struct kvm_case *test, struct storm *storms)
 	for (size_t i = 0; i < ARRAY_SIZE(test->storms) && test->storms[i]; i++) {
 		void (*once)(struct storm *storm) = test->storms[i];
 
-		if (huge_pages || (once != collapse && once != split_pmd && once != split_page))
+		if (huge_pages || (once != collapse && once != collapse_second && once != split_pmd && once != split_page))
 			storms[n++].once = once;
 	}
 	return n;

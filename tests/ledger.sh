@@ -64,11 +64,47 @@ test_edited_table_is_named() {
 	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
 	cd "$T/copy"
 	scripts/report --check
-	sed -i '/report: suites/,/report end/s/ptwalk_gup  /ptwalk_gap  /' Documentation/testing.rst
+	sed -i '/report: suites/,/report end/s/ptwalk_gup  /ptwalk_gap  /' Documentation/cases.rst
 	if scripts/report --check >"$T/out"; then fail 'it was not noticed'; fi
-	grep -q '^Documentation/testing.rst: a generated part' "$T/out"
+	grep -q '^Documentation/cases.rst: a generated part' "$T/out"
 	scripts/report
 	scripts/report --check
+}
+
+test_matrix_of_the_mutants() {
+	local key
+	mkdir "$T/copy"
+	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
+	cd "$T/copy"
+	key=$(
+		. scripts/lib/common.sh
+		. scripts/lib/patches.sh
+		. scripts/lib/ledger.sh
+		mutant_key tests/mutants/04-*.patch
+	)
+	printf 'mutant\t04-collapse-broadcasts %s\tv6.12\t%s\t2026-01-01\t%s\n' x86_64 "$key" 'killed by ptwalk_x.a (why)' \
+		ppc64le/radix "$key" 'FAILED: survived' ppc64le/hash older 'killed by ptwalk_x.a (why)' >>tests/ledger
+	scripts/report
+	grep -A1 '^04 ' Documentation/cases.rst | sed 's/  */ /g' >"$T/out"
+	cat "$T/out"
+	diff - "$T/out" <<-'END'
+	04 the broadcast is back x86_64 FAILED: ppc64le/radix; not
+	 run: ppc64le/hash
+	END
+}
+
+test_case_without_evidence_is_named() {
+	mkdir "$T/copy"
+	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
+	cd "$T/copy"
+	scripts/report --evidence
+	sed -i 's/^Killed-by: .*/Killed-by: ptwalk_collapse.*/' tests/mutants/48-*
+	echo 'ptwalk_gup.gup_versus_zap -- why' >>tests/exceptions/evidence
+	echo 'ptwalk_gup.gone -- why' >>tests/exceptions/evidence
+	if scripts/report --evidence >"$T/out"; then fail 'it was not noticed'; fi
+	sort "$T/out" | diff - <(printf '%s\n' 'an exception for no case: ptwalk_gup.gone' \
+		'has evidence, and an exception: ptwalk_gup.gup_versus_zap' \
+		'no evidence: ptwalk_collapse.collapse_keeps_contents')
 }
 
 run_tests

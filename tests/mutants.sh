@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Tests of scripts/mutants: no mutant is lost on the way.
+# shellcheck disable=SC2016	# boots are code in quotes
 
 set -eu
 . "$(dirname "$0")/lib.sh"
 unset APPEND SUITE TORTURE REPLAY MUTANTS
 
-# mutants ON BOOT: one mutant, killed by ptwalk_x.a, of a fake kernel; scripts/boot does BOOT
+# mutants ON BOOT [HEAD...]: one mutant, to be killed by ptwalk_x.a, of a fake kernel,
+# with more lines in its head.  scripts/boot does BOOT; is_mutant says whether the bug is
+# in, and result PASS|FAIL|PANIC... writes what the boot leaves.
 mutants() {
 	local tree=$T/b/v6.12/tree/base s
-	other_top scripts/boot '#!/bin/sh' "$2"
+	other_top scripts/boot '#!/bin/bash' 'set -eu' \
+		'd=$RUNS/$ARCH-$FLAVOR' '[ "$ARCH" = x86_64 ] || d+=-$MACHINE' 'mkdir -p "$d"' \
+		'is_mutant() { grep -q bug "$SOURCE_TREE/mm/gup.c"; }' "$(declare -f result)" "$2"
 	for s in tree build module initrd torture; do echo '#!/bin/sh' >"$T/top/scripts/$s"; done
 	mkdir "$T/top/tests/mutants"
-	cp "$top/tests/expected" "$T/top/tests/"
+	echo 'strict: -' >"$T/top/tests/expected"
 	fake_kernel "$tree"
 	git -C "$tree" branch patched
 	echo bug >>"$tree/mm/gup.c"
 	{
-		printf '%s\n' 'Mutant: a bug' "On: $1" 'Killed-by: ptwalk_x.a' ---
+		printf '%s\n' 'Mutant: a bug' "On: $1" 'Killed-by: ptwalk_x.a' "${@:3}" ---
 		git -C "$tree" diff
 	} >"$T/top/tests/mutants/01-bug.patch"
 	git -C "$tree" checkout -q .
@@ -25,12 +30,86 @@ mutants() {
 	cat "$T/out"
 }
 
-test_mutant_is_killed_in_its_own_folder() {
-	# shellcheck disable=SC2016
-	mutants ppc64le/hash 'd=$BUILD/$BASE/run/$ARCH-$FLAVOR-$MACHINE; mkdir -p $d; : >$d/console.log
-		echo "4 panic: Kernel panic - $APPEND" >$d/result.txt; exit 4'
-	grep -qx 'PASS mutant 01-bug on ppc64le/hash (killed by boot (panic: Kernel panic - ptwalk.filter=ptwalk_x.a))' "$T/out"
-	[ -f "$T/b/mutant/v6.12/run/ppc64le-patched-hash/result.txt" ]
+# result WORD [TEXT]: of case a; of a machine that panics
+result() {
+	: >"$d/console.log"
+	case $1 in
+	panic)
+		echo 'ptwalk-verdict 1' >"$d/verdict.log"
+		printf '[    1.0] %s\n' "$2" >"$d/console.log"
+		echo "4 panic: $2" >"$d/result.txt"
+		exit 4 ;;
+	hang)	echo 'ptwalk-verdict 1' >"$d/verdict.log"
+		echo '3 hang: no end' >"$d/result.txt"
+		exit 3 ;;
+	esac
+	{
+		printf '%s\n' 'ptwalk-verdict 1' 'run: kunit filter: ptwalk_x.a' 'plan: suites=1' 'KTAP version 1' \
+			'1..1' '    KTAP version 1' '    # Subtest: ptwalk_x' '    1..1'
+		case $1 in
+		pass) echo '    ok 1 a' ;;
+		skip) echo '    ok 1 a # SKIP no time' ;;
+		fail) printf '%s\n' '    # a: EXPECTATION FAILED at x.c:7' '    Expected lost == 0' '    not ok 1 a' ;;
+		esac
+		echo 'ok 1 ptwalk_x'
+		[ -z "${2-}" ] || echo "complaint: $2"
+		echo "end: x tests=1 failed=$([ "$1" = fail ] && echo 1 || echo 0) skipped=0"
+	} >"$d/verdict.log"
+	echo '0 ok: well' >"$d/result.txt"
+}
+
+KILLED='PASS mutant 01-bug on x86_64 (killed by'
+test_mutant_is_killed_by_its_case() {
+	mutants x86_64 'is_mutant && result fail || result pass'
+	grep -qxF "$KILLED ptwalk_x.a (at x.c:7 Expected lost == 0))" "$T/out"
+	grep -q '^01-bug  *killed *$' "$T/out"
+	[ -f "$T/b/mutant/v6.12/run/01-bug/ptwalk_x.a/x86_64-patched/result.txt" ]
+	[ -f "$T/b/mutant/v6.12/run/control/ptwalk_x.a/x86_64-patched/result.txt" ]
+	awk -F '\t' '$1 == "mutant" && $2 == "01-bug x86_64" && $6 ~ /^killed by ptwalk_x.a / { found = 1 } END { exit !found }' \
+		"$T/b/v6.12/ledger"
+}
+
+test_control_that_fails_kills_nothing() {
+	mutants x86_64 'result fail'
+	grep -q '^FAIL mutant 01-bug on x86_64 (the control: ptwalk_x.a: FAIL ptwalk_x.a ' "$T/out"
+	grep -qx 'status 1' "$T/out"
+}
+
+test_panic_kills_only_if_it_is_named() {
+	mutants ppc64le/hash 'is_mutant && result panic "BUG: Bad page state" || result pass'
+	grep -q '^FAIL mutant 01-bug on ppc64le/hash (survived: ptwalk_x.a (boot (panic: ' "$T/out"
+	rm -r "$T/top" "$T/b"
+	mutants x86_64 'is_mutant && result panic "Oops: int3" || result pass' 'Complains: Bad page'
+	grep -q '^FAIL mutant 01-bug on x86_64 (survived: ' "$T/out"
+	rm -r "$T/top" "$T/b"
+	mutants x86_64 'is_mutant && result panic "BUG: Bad page state" || result pass' 'Complains: Bad page'
+	grep -qF "$KILLED boot (panic: BUG: Bad page state))" "$T/out"
+}
+
+test_complaint_kills_only_if_it_is_named() {
+	mutants x86_64 'is_mutant && result pass "WARNING: x" || result pass'
+	grep -q '^FAIL mutant 01-bug on x86_64 (survived: ' "$T/out"
+	rm -r "$T/top" "$T/b"
+	mutants x86_64 'is_mutant && result pass "WARNING: x" || result pass' 'Complains: ^kernel-log .WARNING: x'
+	grep -qF "$KILLED kernel-log (WARNING: x))" "$T/out"
+}
+
+test_skip_kills_nothing() {
+	mutants x86_64 'is_mutant && result skip || result pass'
+	grep -q '^FAIL mutant 01-bug on x86_64 (survived: ' "$T/out"
+}
+
+test_hang_kills_only_if_it_is_named() {
+	mutants x86_64 'is_mutant && result hang || result pass'
+	grep -q '^FAIL mutant 01-bug on x86_64 (survived: ' "$T/out"
+	rm -r "$T/top" "$T/b"
+	mutants x86_64 'is_mutant && result hang || result pass' 'Hangs: it waits'
+	grep -qF "$KILLED boot (hang: no end))" "$T/out"
+}
+
+test_case_is_named_on_the_command_line() {
+	mutants x86_64 'is_mutant && case $APPEND in *" mutant=a "*) result fail ;; *) result pass ;; esac || result pass' 'Append: mutant=%c'
+	grep -qF "$KILLED ptwalk_x.a " "$T/out"
 }
 
 test_unknown_arch_is_a_failure() {
@@ -41,11 +120,12 @@ test_unknown_arch_is_a_failure() {
 
 # A torture test that is refused, with the logs of another mutant in its folder
 test_torture_of_another_mutant_is_not_judged() {
-	local run=$T/b/mutant/v6.12/run/torture
+	local run=$T/b/mutant/v6.12/run/01-bug/torture
 	mkdir -p "$run"
 	echo '[ 1.0] ptwalk-torture: !!! lost a page' >"$run/console.log"
 	TORTURE=5 mutants x86_64 :
-	grep -qx 'FAIL mutant 01-bug on x86_64 (survived: nothing noticed in torture)' "$T/out"
+	grep -q '^FAIL mutant 01-bug on x86_64 (' "$T/out"
+	! grep -q 'lost a page' "$T/out"
 }
 
 run_tests

@@ -5,6 +5,7 @@
 #include <linux/delay.h>
 #include <linux/mmzone.h>
 #include <linux/rcupdate.h>
+#include <linux/sort.h>
 
 #include "ptwalk.h"
 
@@ -94,6 +95,48 @@ void ptwalk_expect_tables(struct kunit *test, long before)
 		msleep(50);
 	KUNIT_EXPECT_EQ_MSG(test, ptwalk_tables(), before,
 			    "page tables were leaked or freed twice");
+}
+
+#define LEAK_ROUNDS	5
+
+static int compare_longs(const void *a, const void *b)
+{
+	const long *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/**
+ * ptwalk_expect_no_leak() - expect that no page table is leaked or freed twice
+ * @test: the case
+ * @round: operations in an address space that it enters and leaves
+ * @tables: what a round would leak, or free twice, at least
+ *
+ * The number of page tables is that of the whole system, and other processes come
+ * and go.  So the round runs several times, and the median of what it adds is judged:
+ * half of @tables is too much.  powerpc cuts tables out of a page: where one was
+ * leaked, its page stays.
+ */
+void ptwalk_expect_no_leak(struct kunit *test, void (*round)(struct kunit *test),
+			   int tables)
+{
+	long step[LEAK_ROUNDS], last, now;
+	int i;
+
+	/* Allocates what the others use again. */
+	round(test);
+	last = ptwalk_tables();
+	for (i = 0; i < LEAK_ROUNDS; i++) {
+		round(test);
+		now = ptwalk_tables();
+		step[i] = now - last;
+		last = now;
+	}
+	sort(step, LEAK_ROUNDS, sizeof(step[0]), compare_longs, NULL);
+	KUNIT_EXPECT_LT_MSG(test, 2 * abs(step[LEAK_ROUNDS / 2]),
+			    IS_ENABLED(CONFIG_PPC) ? 1 : tables,
+			    "%ld page tables a round were leaked, or freed twice (%ld to %ld)",
+			    step[LEAK_ROUNDS / 2], step[0], step[LEAK_ROUNDS - 1]);
 }
 
 static struct page *page_of_table(unsigned long addr, unsigned long step)

@@ -253,18 +253,15 @@ static void failed_collapse_reattaches_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
 }
 
-/* Broken: each collapse that fails costs a page until reboot. */
-static void failed_collapse_leaks_no_table(struct kunit *test)
+static void collapse_many_and_fail(struct kunit *test)
 {
-	long before = ptwalk_tables();
 	int i;
 
 	ptwalk_mm_enter(test);
 	fill_one(test);
-	for (i = 0; i < 4 * NR_COLLAPSES; i++)
+	for (i = 0; i < NR_COLLAPSES; i++)
 		KUNIT_EXPECT_EQ(test, -EAGAIN, collapse_and_fail(test));
 	ptwalk_mm_leave(test);
-	ptwalk_expect_tables(test, before);
 }
 
 /* The next table to be allocated, where a page that belongs to the mm has many. */
@@ -293,10 +290,14 @@ static void failed_collapse_uses_up_no_table(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, next_table(mm), next);
 }
 
-/* Broken: each huge page that was made costs a page until reboot. */
-static void collapse_leaks_no_table(struct kunit *test)
+/* Broken: each collapse that fails costs a page until reboot. */
+static void failed_collapse_leaks_no_table(struct kunit *test)
 {
-	long before = ptwalk_tables();
+	ptwalk_expect_no_leak(test, collapse_many_and_fail, NR_COLLAPSES);
+}
+
+static void collapse_many_and_unmap(struct kunit *test)
+{
 	unsigned long len;
 
 	ptwalk_mm_enter(test);
@@ -309,7 +310,12 @@ static void collapse_leaks_no_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
 	ptwalk_mm_leave(test);
-	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: each huge page that was made costs a page until reboot. */
+static void collapse_leaks_no_table(struct kunit *test)
+{
+	ptwalk_expect_no_leak(test, collapse_many_and_unmap, NR_COLLAPSES);
 }
 
 /*
@@ -333,7 +339,6 @@ static void use_up_tables(struct kunit *test)
 
 static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
 {
-	long before = ptwalk_tables();
 	int ret, tries = 0;
 
 	ptwalk_mm_enter(test);
@@ -357,13 +362,22 @@ static void collapse_without_memory(struct kunit *test, enum ptwalk_fail what)
 	KUNIT_EXPECT_EQ(test, 0, collapse_one());
 	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
 	ptwalk_mm_leave(test);
-	ptwalk_expect_tables(test, before);
+}
+
+static void collapse_with_none(struct kunit *test)
+{
+	collapse_without_memory(test, PTWALK_FAIL_ALL);
 }
 
 /* Broken: running out of memory in a collapse loses or leaks memory. */
 static void collapse_without_huge_page(struct kunit *test)
 {
-	collapse_without_memory(test, PTWALK_FAIL_ALL);
+	ptwalk_expect_no_leak(test, collapse_with_none, 1);
+}
+
+static void collapse_with_no_table(struct kunit *test)
+{
+	collapse_without_memory(test, PTWALK_FAIL_KERNEL);
 }
 
 /*
@@ -371,7 +385,7 @@ static void collapse_without_huge_page(struct kunit *test)
  */
 static void collapse_without_page_table(struct kunit *test)
 {
-	collapse_without_memory(test, PTWALK_FAIL_KERNEL);
+	ptwalk_expect_no_leak(test, collapse_with_no_table, 1);
 }
 
 /* As fill_many(), with pages of a tmpfs file. */

@@ -13,7 +13,7 @@
 #include "../lib/ptwalk.h"
 
 #define NR_TABLES	8
-#define NR_ROUNDS	16
+#define NR_ROUNDS	4
 #define NR_UPPER	4
 
 /* Pages are filled with tables from here. */
@@ -216,10 +216,8 @@ static void fallback_does_not_sleep(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nvcsw, 0);
 }
 
-/* Broken: freeing under memory pressure loses the memory. */
-static void fallback_returns_memory(struct kunit *test)
+static void free_by_fallback(struct kunit *test)
 {
-	long before = ptwalk_tables();
 	struct freeing how;
 	int i, round;
 
@@ -232,7 +230,12 @@ static void fallback_returns_memory(struct kunit *test)
 	}
 	ptwalk_fail_restore(test);
 	ptwalk_mm_leave(test);
-	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: freeing under memory pressure loses the memory. */
+static void fallback_returns_memory(struct kunit *test)
+{
+	ptwalk_expect_no_leak(test, free_by_fallback, NR_ROUNDS * NR_TABLES);
 }
 
 /* Broken: as fallback_broadcasts_nothing, seen through munmap() itself. */
@@ -332,10 +335,9 @@ static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 	ptwalk_expect_singles(test, singles, 2 * full.nr);
 }
 
-/* Broken: munmap under memory pressure loses tables of the upper levels. */
-static void munmap_upper_fallback_returns_memory(struct kunit *test)
+static void munmap_upper_by_fallback(struct kunit *test)
 {
-	long before = ptwalk_tables(), singles = ptwalk_singles();
+	long singles = ptwalk_singles();
 	int round;
 
 	ptwalk_mm_enter(test);
@@ -349,7 +351,12 @@ static void munmap_upper_fallback_returns_memory(struct kunit *test)
 	ptwalk_fail_restore(test);
 	ptwalk_mm_leave(test);
 	ptwalk_expect_singles(test, singles, 2 * NR_ROUNDS * NR_UPPER);
-	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: munmap under memory pressure loses tables of the upper levels. */
+static void munmap_upper_fallback_returns_memory(struct kunit *test)
+{
+	ptwalk_expect_no_leak(test, munmap_upper_by_fallback, NR_ROUNDS * NR_UPPER);
 }
 
 /* Broken: every munmap stalls every CPU. */
@@ -434,10 +441,8 @@ static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 	KUNIT_EXPECT_TRUE_MSG(test, READ_ONCE(watch->freed), "leaked");
 }
 
-/* Broken: each munmap costs memory until reboot. */
-static void munmap_leaks_no_table(struct kunit *test)
+static void munmap_many(struct kunit *test)
 {
-	long before = ptwalk_tables();
 	int round;
 
 	ptwalk_mm_enter(test);
@@ -447,7 +452,72 @@ static void munmap_leaks_no_table(struct kunit *test)
 						   PMD_SIZE));
 	}
 	ptwalk_mm_leave(test);
-	ptwalk_expect_tables(test, before);
+}
+
+/* Broken: each munmap costs memory until reboot. */
+static void munmap_leaks_no_table(struct kunit *test)
+{
+	ptwalk_expect_no_leak(test, munmap_many, NR_ROUNDS * NR_TABLES);
+}
+
+/**
+ * struct speculation - references on a page that may have become a page table
+ * @page: the page, or NULL
+ * @taken: how often a reference was taken, and dropped
+ */
+struct speculation {
+	struct page *page;
+	atomic_long_t taken;
+};
+
+/* As compaction and GUP-fast do, which find a page by its pfn. */
+static void take_and_drop(void *arg, unsigned int id)
+{
+	struct speculation *s = arg;
+	struct page *page = READ_ONCE(s->page);
+
+	if (!page || !get_page_unless_zero(page))
+		return;
+	atomic_long_inc(&s->taken);
+	put_page(page);
+}
+
+/*
+ * Broken: a page table on which someone held a reference for a moment is freed
+ * twice, or never.
+ */
+static void speculative_reference_frees_table_once(struct kunit *test)
+{
+	unsigned long end, rounds = 0, kept = 0;
+	struct ptwalk_full_page full;
+	struct ptwalk_crew *crew;
+	struct speculation *s;
+	struct cpumask few;
+
+	ptwalk_mm_enter(test);
+	s = ptwalk_zalloc(test, sizeof(*s));
+	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
+	ptwalk_next_cpus(&few, 2);
+	crew = ptwalk_crew(test, NULL, &few, take_and_drop, s);
+	end = ptwalk_race_end();
+	for (; ptwalk_race_is_on(end, rounds > 1 && atomic_long_read(&s->taken)); rounds++) {
+		ptwalk_watch_reset();
+		full = fill_pte_page(test);
+		WRITE_ONCE(s->page, virt_to_page(ptwalk_table(current->mm, full.addr)));
+		/* By a batch, and one by one */
+		if (rounds % 2)
+			ptwalk_fail_arm();
+		KUNIT_EXPECT_EQ(test, 0, vm_munmap(FULL_BASE, PTWALK_FULL_TABLES * PMD_SIZE));
+		ptwalk_fail_disarm();
+		kept += !ptwalk_watch_wait(1, 1000);
+		WRITE_ONCE(s->page, NULL);
+	}
+	ptwalk_crew_stop(crew);
+	ptwalk_fail_restore(test);
+	kunit_info(test, "rounds=%lu taken=%ld kept=%lu\n", rounds,
+		   atomic_long_read(&s->taken), kept);
+	KUNIT_EXPECT_EQ(test, kept, 0);
+	KUNIT_EXPECT_GT(test, atomic_long_read(&s->taken), 0);
 }
 
 static struct kunit_case free_cases[] = {
@@ -466,6 +536,7 @@ static struct kunit_case free_cases[] = {
 	KUNIT_CASE(munmap_table_outlives_rcu_reader),
 	KUNIT_CASE(munmap_table_lock_outlives_rcu_reader),
 	KUNIT_CASE(munmap_leaks_no_table),
+	KUNIT_CASE_SLOW(speculative_reference_frees_table_once),
 	{}
 };
 

@@ -26,6 +26,7 @@
  * @nr_pages: how many pages from PTWALK_BASE the walkers look up
  * @check: judges one page that was returned, 0 if it is the right one
  * @gen: current generation
+ * @step: odd while the tables are modified
  */
 struct race {
 	struct mm_struct *mm;
@@ -34,6 +35,7 @@ struct race {
 	unsigned int nr_pages;
 	int (*check)(struct page *page, unsigned long addr, u32 gen, int id);
 	u32 gen;
+	unsigned int step;
 };
 
 /**
@@ -44,13 +46,14 @@ struct race {
  * @fast: pages that get_user_pages_fast_only() returned
  * @pinned: pages that pin_user_pages_fast() returned
  * @missed: calls that returned no page
+ * @met: calls during which the tables were modified
  * @wrong: pages that were not the right ones
  */
 struct walker {
 	struct race *race;
 	int id;
 	struct rnd_state rnd;
-	unsigned long fast, pinned, missed, wrong;
+	unsigned long fast, pinned, missed, met, wrong;
 };
 
 static void look_up(void *arg, unsigned int nr)
@@ -61,11 +64,15 @@ static void look_up(void *arg, unsigned int nr)
 	/* Pairs with the release in next_generation(). */
 	u32 gen = smp_load_acquire(&w->race->gen);
 	bool pin = random % 4 == 0;
+	unsigned int step = READ_ONCE(w->race->step);
 	struct page *page;
+	int got;
 
 	addr += (random >> 8) % w->race->nr_pages * PAGE_SIZE;
-	if ((pin ? pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) :
-		   get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page)) != 1) {
+	got = (pin ? pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) :
+	       get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page));
+	w->met += step & 1 || READ_ONCE(w->race->step) != step;
+	if (got != 1) {
 		w->missed++;
 	} else {
 		w->wrong += !!w->race->check(page, addr, gen, w->id);
@@ -127,20 +134,22 @@ static void start_walkers(struct kunit *test, struct race *race)
 	race->crew = ptwalk_crew(test, race->mm, &cpus, look_up, race);
 }
 
-/* Until there was a round, and a walker found a page. */
+/* Until there was a round, and a walker found a page, and one was met. */
 static bool is_on(struct race *race, unsigned long end, unsigned int rounds)
 {
-	bool found = false;
+	bool found = false, met = false;
 	unsigned int i;
 
-	for (i = 0; i < nr_walkers(); i++)
+	for (i = 0; i < nr_walkers(); i++) {
 		found |= READ_ONCE(race->walkers[i].fast);
-	return ptwalk_race_is_on(end, rounds && found);
+		met |= READ_ONCE(race->walkers[i].met);
+	}
+	return ptwalk_race_is_on(end, rounds && found && met);
 }
 
 static void judge(struct kunit *test, struct race *race, unsigned int rounds)
 {
-	unsigned long fast = 0, pinned = 0, missed = 0, wrong = 0;
+	unsigned long fast = 0, pinned = 0, missed = 0, met = 0, wrong = 0;
 	struct walker *w = race->walkers;
 	unsigned int i;
 
@@ -149,12 +158,14 @@ static void judge(struct kunit *test, struct race *race, unsigned int rounds)
 		fast += w[i].fast;
 		pinned += w[i].pinned;
 		missed += w[i].missed;
+		met += w[i].met;
 		wrong += w[i].wrong;
 	}
-	kunit_info(test, "rounds=%u fast=%lu pinned=%lu missed=%lu wrong=%lu\n",
-		   rounds, fast, pinned, missed, wrong);
+	kunit_info(test, "rounds=%u fast=%lu pinned=%lu missed=%lu met=%lu wrong=%lu\n",
+		   rounds, fast, pinned, missed, met, wrong);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	KUNIT_EXPECT_GT(test, fast, 0);
+	KUNIT_EXPECT_GT_MSG(test, met, 0, "no walk met what modifies the tables");
 	KUNIT_EXPECT_GT(test, rounds, 0);
 }
 
@@ -168,6 +179,12 @@ static struct race *new_race(struct kunit *test)
 	race->gen = 1;
 	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
 	return race;
+}
+
+/* Around what modifies the tables: a walk that it overlaps is counted. */
+static void modify(struct race *race)
+{
+	WRITE_ONCE(race->step, race->step + 1);
 }
 
 static u32 next_generation(struct race *race)
@@ -193,9 +210,11 @@ static void gup_versus_collapse_and_split(struct kunit *test)
 	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, race->gen);
 	start_walkers(test, race);
 	for (end = ptwalk_race_end(); is_on(race, end, rounds); cond_resched()) {
+		modify(race);
 		if (!do_madvise(race->mm, PTWALK_BASE, HPAGE_PMD_SIZE,
 				MADV_COLLAPSE))
 			rounds++;
+		modify(race);
 		/*
 		 * No walker looks up the last page.  MADV_DONTNEED of it
 		 * splits.
@@ -217,7 +236,9 @@ static void gup_versus_zap(struct kunit *test)
 	start_walkers(test, race);
 	for (end = ptwalk_race_end(); is_on(race, end, rounds); cond_resched()) {
 		ptwalk_fill(test, PTWALK_BASE, len, race->gen);
+		modify(race);
 		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, len));
+		modify(race);
 		next_generation(race);
 		rounds++;
 	}
@@ -233,7 +254,9 @@ static void remap_until(struct kunit *test, struct race *race,
 		ptwalk_fill(test, PTWALK_BASE, NR_PAGES * PAGE_SIZE,
 			    race->gen);
 		ptwalk_fail_arm();
+		modify(race);
 		*rounds += !vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE);
+		modify(race);
 		ptwalk_fail_disarm();
 		next_generation(race);
 		ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
@@ -282,11 +305,14 @@ static void watch_small_pages(struct kunit *test)
 /* Fills, collapses, gives back.  Returns how many small pages were freed. */
 static int collapse_round(struct kunit *test, struct race *race)
 {
-	int freed = -EAGAIN;
+	int freed;
 
 	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, race->gen);
 	watch_small_pages(test);
-	if (!ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE)) {
+	modify(race);
+	freed = ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE) ? -EAGAIN : 0;
+	modify(race);
+	if (!freed) {
 		ptwalk_watch_wait(HPAGE_PMD_NR, 1000);
 		freed = ptwalk_watch_freed();
 	}

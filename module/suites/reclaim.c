@@ -290,20 +290,23 @@ static void giving_tables_back_broadcasts_nothing(struct kunit *test)
 			KUNIT_EXPECT_FALSE(test, has_table(table_addr(i)));
 }
 
+static void give_tables_back(struct kunit *test)
+{
+	int i;
+
+	enter_with_tables(test, NR_TABLES);
+	for (i = 0; i < 10; i++) {
+		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE,
+						    NR_TABLES * PMD_SIZE));
+		touch_tables(test, NR_TABLES, i);
+	}
+	ptwalk_mm_leave(test);
+}
+
 /* Broken: memory or tables are lost each time. */
 static void nothing_is_leaked(struct kunit *test)
 {
-	long before = ptwalk_tables();
-	int round;
-
-	enter_with_tables(test, NR_TABLES);
-	for (round = 0; round < 64; round++) {
-		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE,
-						    NR_TABLES * PMD_SIZE));
-		touch_tables(test, NR_TABLES, round);
-	}
-	ptwalk_mm_leave(test);
-	ptwalk_expect_tables(test, before);
+	ptwalk_expect_no_leak(test, give_tables_back, 10 * NR_TABLES);
 }
 
 static void map_shmem(struct kunit *test, unsigned long len)
@@ -701,13 +704,14 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
  * @ended: how many have ended
  * @lost: stores that the tables do not lead to
  * @failed: calls that failed
+ * @met: stores while MADV_DONTNEED ran
  * @stores: how often each thread has stored
  * @huge: how many huge pages were found
  */
 struct race {
 	unsigned long base;
 	unsigned int nr;
-	atomic_t begun, ended, lost, failed;
+	atomic_t begun, ended, lost, failed, met;
 	unsigned long stores[NR_CPUS];
 	unsigned long huge;
 };
@@ -759,6 +763,8 @@ static void store_one(struct race *race, unsigned long addr, u64 value)
 		if (atomic_read(&race->begun) == ended)
 			atomic_inc(&race->lost);
 	}
+	if (atomic_read(&race->begun) != ended)
+		atomic_inc(&race->met);
 	put_page(page);
 }
 
@@ -833,11 +839,12 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	ptwalk_crew_stop(crew);
 	for (i = 0; i < crew->nr; i++)
 		stores += race->stores[i];
-	kunit_info(test, "rounds=%lu stores=%lu huge=%lu lost=%d\n", rounds, stores,
-		   race->huge, atomic_read(&race->lost));
+	kunit_info(test, "rounds=%lu stores=%lu huge=%lu met=%d lost=%d\n", rounds,
+		   stores, race->huge, atomic_read(&race->met), atomic_read(&race->lost));
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->failed), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->lost), 0);
 	KUNIT_EXPECT_GT(test, stores, 0);
+	KUNIT_EXPECT_GT(test, atomic_read(&race->met), 0);
 	/* A page that got into a detached table is mapped nowhere, for ever. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(base, (nr + 1) * PMD_SIZE));
 	KUNIT_EXPECT_EQ(test, 0,

@@ -84,7 +84,8 @@ MODULE_PARM_DESC(settle, "wait for TLB flushes by an IPI, where an emulator (QEM
 
 static const char * const op_names[] = {
 	"collapse", "split", "shmem", "file", "dontneed", "free", "munmap",
-	"mremap", "mprotect", "fork", "migrate", "swap", "unshare", "reclaim", "onoff",
+	"mremap", "mprotect", "fork", "migrate", "swap", "unshare", "reclaim",
+	"age", "balance", "press", "onoff",
 	"kvm", "store"
 };
 

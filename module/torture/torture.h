@@ -43,6 +43,9 @@ enum {
 	TORTURE_SWAP,
 	TORTURE_UNSHARE,
 	TORTURE_RECLAIM,
+	TORTURE_AGE,
+	TORTURE_BALANCE,
+	TORTURE_PRESS,
 	TORTURE_ONOFF,		/* by the module */
 	TORTURE_KVM,		/* passes of a guest over what is counted in */
 	TORTURE_STORE,

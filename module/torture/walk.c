@@ -334,6 +334,11 @@ int torture_walker(void *walker)
 	while (!kthread_should_stop()) {
 		walk_somewhere(t, w);
 		cond_resched();
+		/* What decides which CPUs to flush or interrupt must follow. */
+		if (!foreign && prandom_u32_state(&w->rnd) % 64 == 0) {
+			kthread_unuse_mm(t->mm);
+			kthread_use_mm(t->mm);
+		}
 	}
 	if (!foreign)
 		kthread_unuse_mm(t->mm);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Prints "CASE<TAB>EVIDENCE<TAB>WHAT A USER WOULD NOTICE" of each case of a suite, in the
 # order in which it runs.  Input files: tests/expected, the mutants, the source of the
-# suite.  Variable: suite, its name.
+# suite.  Variables: suite, its name; exact: a mutant counts only for cases that it names,
+# not for a glob.  Benchmarks (*_cost) are no cases.
 FNR == 1 { file++; kind = FILENAME ~ /expected$/ ? "expected" : FILENAME ~ /\.patch$/ ? "mutant" : "source" }
 
 function glob(text, pattern) {
@@ -70,10 +71,22 @@ reading {
 	name = $1
 	sub(/^(KUNIT_)?CASE[A-Z_]*\(/, "", name)
 	sub(/[,)].*/, "", name)
-	if (!(name in listed)) {
-		listed[name] = 1
-		order[++cases] = name
-	}
+	list(name)
+}
+# a line of a table of cases, with its comment above it
+/^\t\{ "[a-z0-9_]+",/ && text != "" {
+	name = $2
+	gsub(/[",]/, "", name)
+	broken[name] = text
+	text = ""
+	list(name)
+}
+
+function list(name) {
+	if (name in listed || name ~ /_cost$/)
+		return
+	listed[name] = 1
+	order[++cases] = name
 }
 
 function evidence(name,	i, list, seen) {
@@ -81,7 +94,7 @@ function evidence(name,	i, list, seen) {
 		if (glob(suite "." name, need_case[i]) && !seen[need_topic[i]]++)
 			list = list (list == "" ? "" : ", ") need_topic[i]
 	for (i = 1; i <= kills; i++)
-		if (glob(suite "." name, kill_case[i]) && !seen[kill_mutant[i]]++)
+		if ((exact ? suite "." name == kill_case[i] : glob(suite "." name, kill_case[i])) && !seen[kill_mutant[i]]++)
 			list = list (list == "" ? "" : ", ") kill_mutant[i]
 	return list
 }

@@ -119,11 +119,14 @@ variants() {
 	done | sort -u | paste -sd ' '
 }
 
-# variant_files: the fragments of VARIANT that ARCH has
+# variant_files: the fragments of VARIANT that ARCH has, and of the variants that it is
+# made of ("# with: NAME...")
 variant_files() {
-	local f
+	local f v
 	for f in "$VARIANTS_DIR/$VARIANT.config" "$VARIANTS_DIR/$VARIANT-$ARCH.config"; do
-		[ ! -f "$f" ] || printf '%s\n' "$f"
+		[ -f "$f" ] || continue
+		sed -n 's/^# with: //p' "$f" | tr ' ' '\n' | while read -r v; do VARIANT=$v variant_files; done
+		printf '%s\n' "$f"
 	done
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)".
+# Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)", and "BENCH" of a
+# benchmark (*_cost), which measures and asserts nothing.
 # Input files: tests/expected, then verdict.log.
 # Variables: machine (default: what init says); variant ("-": the usual one); topics
 # of the series that the kernel has ("*": all); cut_short: the machine is known not
@@ -169,7 +170,9 @@ function result(	bad, name, skip, at) {
 
 function judge_case(name, bad, skipped, skip,	want) {
 	want = expected(name)
-	if (bad && want == "fail")
+	if (name ~ /_cost$/ && !bad && !skipped)
+		report("BENCH", name, "")
+	else if (bad && want == "fail")
 		report("XFAIL", name, expected_why)
 	else if (bad)
 		report("FAIL", name, reason == "" ? "no reason given" : reason)

@@ -23,6 +23,12 @@ ledger_key() {
 	export LEDGER_KEY
 }
 
+# mutant_key FILE: the key of what a mutant does there
+mutant_key() {
+	ledger_key
+	{ echo "$LEDGER_KEY"; cat "$1"; } | sha256sum | cut -c1-10
+}
+
 # record CHECK WHERE: the lines of stdin are its result, and replace the one before
 record() {
 	ledger_key

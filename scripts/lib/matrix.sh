@@ -71,7 +71,8 @@ cell_name() {
 
 cell_key() { in_cell "$1" kernel_key; }
 loaded_run_key() { load_arch "$ARCH" && check_machine && run_key; }
-run_dir() { printf '%s/run/%s\n' "$OUT" "$( in_cell "$1" loaded_run_key )"; }
+# where its boots leave their logs: in a folder below RUNS
+run_dir() { printf '%s/%s\n' "${RUNS:-$OUT/run}" "$( in_cell "$1" loaded_run_key )"; }
 
 # prepare: what a boot of the current cell needs: kernel, modules, ram disk
 prepare() {
@@ -124,7 +125,7 @@ judge_cell() {
 }
 
 # label NAME: the judge's lines, each case named NAME/suite.case
-label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL) ,&$1/,"; }
+label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL|BENCH) ,&$1/,"; }
 
 # measured CELL: what its boot has measured, a line each: "cpus N", "measure OPERATION
 # OPS SYNC" (CPUs interrupted to wait for walkers), "tlbie OPERATION OPS TLBIE", and

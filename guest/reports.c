@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What others have reported of page tables and TLB flushes, one small case for each:
+ * system calls that race with MADV_DONTNEED, exit, swap and NUMA hinting, and what
+ * they cost other CPUs.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "file.h"
+#include "mm.h"
+#include "suite.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease	448
+#endif
+
+#define BASE		((char *)(1UL << 42))	/* far from the heap */
+#define SPAN		(16UL << 20)	/* what a table of any MMU maps, or more */
+#define MEGABYTE	(1UL << 20)
+#define GIGABYTE	(1UL << 30)
+#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
+
+static size_t page_size;
+
+static char *map(size_t len, int advice)
+{
+	char *p = mmap(BASE, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+		       MAP_FIXED | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED) {
+		fail("mmap: %m");
+		return NULL;
+	}
+	madvise(p, len, advice);
+	return p;
+}
+
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void run_anywhere(void)
+{
+	cpu_set_t set;
+
+	memset(&set, 0xff, sizeof(set));
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool start(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+	errno = pthread_create(thread, NULL, fn, arg);
+	if (errno)
+		fail("pthread_create: %m");
+	return !errno;
+}
+
+/* --------------------------------------------- fork with shared hugetlb tables */
+
+#define SHARED_GB	16
+#define FORKS		64
+
+static volatile char *gigabyte(int i)
+{
+	return (volatile char *)BASE + i * GIGABYTE;
+}
+
+static bool set_hugepages(long nr)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", nr);
+	return write_file(NR_HUGEPAGES, text);
+}
+
+/* A huge page in each, so that each has a PMD table. */
+static bool touch_gigabytes(void)
+{
+	int fd = memfd_create("ptwalk", MFD_HUGETLB);
+
+	if (fd < 0 || ftruncate(fd, SHARED_GB * GIGABYTE) ||
+	    mmap(BASE, SHARED_GB * GIGABYTE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
+		fail("hugetlb: %m");
+		return false;
+	}
+	for (int i = 0; i < SHARED_GB; i++) {
+		if (fallocate(fd, 0, i * GIGABYTE, 1)) {
+			fail("no huge page: %m");
+			return false;
+		}
+		*gigabyte(i) = i;
+	}
+	close(fd);
+	return true;
+}
+
+static void fork_and_exit(void)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (!child) {
+		for (int i = 0; i < SHARED_GB; i++)
+			if (*gigabyte(i) != i)
+				_exit(1);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		fail("a child failed (status %#x)", status);
+}
+
+/* Broken: each process that ends stalls every CPU, once for each PMD table that it shared. */
+static void exit_with_shared_tables_waits_for_nobody(void)
+{
+	long pool = number_in(NR_HUGEPAGES, "");
+	struct calls c;
+
+#ifndef __x86_64__
+	return skip("no PMD tables are shared on this architecture");
+#endif
+	if (!calls_can_be_counted() || !set_hugepages(pool + SHARED_GB) || !touch_gigabytes())
+		return fail("cannot be counted: %m");
+	if (!calls_start(true))
+		return fail("tracing: %m");
+	for (int i = 0; i < FORKS && !over(); i++)
+		fork_and_exit();
+	if (!calls_stop(&c, 0))
+		return fail("tracing: %m");
+	printf("    # measure: exit_shared ops=%d sync=%ld tlb=%ld\n", FORKS, c.walkers, c.tlb);
+	if (c.walkers)
+		fail("%ld CPUs were interrupted to wait for walkers", c.walkers);
+	munmap(BASE, SHARED_GB * GIGABYTE);
+	set_hugepages(pool);
+}
+
+/* -------------------------------- MADV_DONTNEED against who clears and flushes later */
+
+static struct {
+	size_t len;
+	uint64_t begun, ended;	/* calls of MADV_DONTNEED */
+	uint64_t others;	/* operations that it races with */
+	bool stop;
+} racing;
+
+static uint64_t load(uint64_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&racing.stop, __ATOMIC_RELAXED);
+}
+
+static void *give_back(void *unused)
+{
+	run_on(1);
+	while (!stopped()) {
+		__atomic_add_fetch(&racing.begun, 1, __ATOMIC_SEQ_CST);
+		if (madvise(BASE, racing.len, MADV_DONTNEED))
+			fail("MADV_DONTNEED: %m");
+		__atomic_add_fetch(&racing.ended, 1, __ATOMIC_SEQ_CST);
+		usleep(random() % 2000);
+	}
+	return unused;
+}
+
+static void *page_out(void *unused)
+{
+	long before = number_in("/proc/vmstat", "pswpout");
+
+	while (!stopped())
+		madvise(BASE, racing.len, MADV_PAGEOUT);
+	racing.others = number_in("/proc/vmstat", "pswpout") - before;
+	return unused;
+}
+
+/*
+ * Stores, and reads what a call of MADV_DONTNEED must have taken that began after the
+ * store and has ended.  Only this thread stores.
+ */
+static unsigned long count_stale(double end)
+{
+	static uint64_t begun[512];
+	unsigned long stale = 0, n = racing.len / page_size;
+	uint64_t value = 0, ended;
+
+	n = n > 512 ? 512 : n;
+	memset(begun, 0, sizeof(begun));
+	while (now() < end && !over()) {
+		for (unsigned long i = 0; i < n; i++) {
+			volatile uint64_t *word = (uint64_t *)(BASE + i * page_size);
+
+			ended = load(&racing.ended);
+			stale += begun[i] && ended > begun[i] && *word;
+			*word = ++value;
+			begun[i] = load(&racing.begun);
+		}
+	}
+	return stale;
+}
+
+static void race(size_t len, void *(*other)(void *), int advice, const char *name)
+{
+	pthread_t giver, thread;
+	unsigned long stale;
+
+	/* Multi-threaded TCG of powerpc: stores would go to pages that were freed. */
+	if (cpuinfo_says("machine", "emulated by qemu"))
+		return skip("QEMU does not wait for a tlbie");
+	memset(&racing, 0, sizeof(racing));
+	racing.len = len;
+	if (!map(len, advice))
+		return;
+	run_on(0);
+	if (!start(&giver, give_back, NULL))
+		return;
+	if (!start(&thread, other, NULL)) {
+		racing.stop = true;
+		pthread_join(giver, NULL);
+		return;
+	}
+	stale = count_stale(now() + case_seconds());
+	racing.stop = true;
+	pthread_join(giver, NULL);
+	pthread_join(thread, NULL);
+	run_anywhere();
+	printf("    # %s: %llu times given back, %llu the other\n", name,
+	       (unsigned long long)racing.ended, (unsigned long long)racing.others);
+	if (stale)
+		fail("%lu words were read that had been given back", stale);
+	else if (racing.ended < 3 || !racing.others)
+		fail("the race was not met");
+	munmap(BASE, len);
+}
+
+/* Broken: a thread goes on in a page that was swapped out and given back since. */
+static void dontneed_versus_pageout(void)
+{
+	if (number_in("/proc/meminfo", "SwapTotal") <= 0 && !swap_to("/dev/ram0"))
+		return fail("no swap: %m");
+	race(2 * MEGABYTE, page_out, MADV_NOHUGEPAGE, "dontneed_versus_pageout");
+}
+
+/* Moves from node to node, so that its accesses are hints. */
+static void *store_from_nodes(void *unused)
+{
+	long before = number_in("/proc/vmstat", "numa_pte_updates");
+	int cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (int i = 0; !stopped(); i++) {
+		run_on(i % 2 ? cpus - 1 : 2 % cpus);
+		for (size_t at = page_size / 2; at < racing.len; at += page_size)
+			((volatile char *)BASE)[at] = i;
+	}
+	racing.others = number_in("/proc/vmstat", "numa_pte_updates") - before;
+	return unused;
+}
+
+/* Broken: MADV_DONTNEED misses a huge page that NUMA balancing has cleared for a moment. */
+static void dontneed_versus_numa_hinting(void)
+{
+	if (number_in("/proc/sys/kernel/numa_balancing", "") <= 0 ||
+	    access("/sys/devices/system/node/node1", F_OK))
+		return skip("needs NUMA balancing and two nodes");
+	write_file("/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "1");
+	write_file("/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms", "10");
+	write_file("/sys/kernel/debug/sched/numa_balancing/scan_period_max_ms", "20");
+	race(8 * MEGABYTE, store_from_nodes, MADV_HUGEPAGE, "dontneed_versus_numa_hinting");
+}
+
+/* ------------------------------------------------------ tables of sparse memory */
+
+#define NR_SPARSE	10000
+
+/* Broken: memory that a sparse allocator gives back in one call leaves all its tables behind. */
+static void one_call_frees_all_tables(void)
+{
+	size_t len = NR_SPARSE * SPAN;
+	long before, touched, left, upper;
+	char *mem;
+
+	if (number_in("/sys/module/ptwalk_kunit/parameters/keeps_tables", "") > 0)
+		return skip("needs CONFIG_PT_RECLAIM");
+	mem = map(len, MADV_NOHUGEPAGE);
+	if (!mem)
+		return;
+	before = number_in("/proc/self/status", "VmPTE");
+	/* The zero page: memory is for the tables. */
+	for (size_t at = 0; at < len; at += SPAN)
+		(void)*(volatile char *)(mem + at);
+	touched = number_in("/proc/self/status", "VmPTE") - before;
+	if (madvise(mem, len, MADV_DONTNEED))
+		fail("MADV_DONTNEED: %m");
+	left = number_in("/proc/self/status", "VmPTE") - before;
+	printf("    # one_call_frees_all_tables: %ld kB of tables, %ld kB left, of the upper levels\n",
+	       touched, left);
+	/* A table of the next level, of 4 kB, maps a gigabyte. */
+	upper = (len / GIGABYTE + 20) * 4;
+	if (touched < 2 * upper)
+		fail("only %ld kB of tables were made", touched);
+	if (left > upper)
+		fail("of %ld kB of page tables %ld kB are left", touched, left);
+	munmap(mem, len);
+}
+
+/* ------------------------------------------------- a CPU that idles in the process */
+
+#define GIVEN_BACK	200
+
+static int to_sleeper[2];
+
+/* Uses the process each time, and sleeps: its CPU idles, and leaves the process lazily. */
+static void *sleep_on(void *arg)
+{
+	char c;
+
+	run_on(*(int *)arg);
+	while (read(to_sleeper[0], &c, 1) == 1)
+		(void)*(volatile char *)BASE;
+	return NULL;
+}
+
+static bool give_tables_back(char *mem, int cpu)
+{
+	struct calls c;
+	char byte = 0;
+
+	for (int i = 0; i < GIVEN_BACK; i++) {
+		if (write(to_sleeper[1], &byte, 1) != 1)
+			return false;
+		usleep(1000);
+		mem[page_size] = 1;
+		if (madvise(mem, SPAN, MADV_DONTNEED))
+			return false;
+	}
+	if (!calls_stop(&c, cpu))
+		return false;
+	printf("    # measure: dontneed_idle ops=%d sync=%ld tlb=%ld idle_cpu=%ld tlbie=%ld\n",
+	       GIVEN_BACK, c.walkers, c.tlb, c.one_cpu, c.tlbie);
+	/* At the first interrupt it leaves the process. */
+	if (c.one_cpu > GIVEN_BACK)
+		fail("%ld interrupts in %d calls", c.one_cpu, GIVEN_BACK);
+	return true;
+}
+
+/* What a CPU that idles in the process notices of MADV_DONTNEED that frees a table. */
+static void idle_cpu_cost(void)
+{
+	int cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	pthread_t thread;
+	char *mem = map(SPAN, MADV_NOHUGEPAGE);
+
+	if (cpu < 1)
+		return skip("needs two CPUs");
+	if (!mem || pipe(to_sleeper))
+		return fail("pipe: %m");
+	run_on(0);
+	if (!start(&thread, sleep_on, &cpu))
+		return;
+	if (!calls_can_be_counted() || !calls_start(false) || !give_tables_back(mem, cpu))
+		fail("counting, pipe or MADV_DONTNEED: %m");
+	close(to_sleeper[1]);
+	pthread_join(thread, NULL);
+	close(to_sleeper[0]);
+	run_anywhere();
+	munmap(mem, SPAN);
+}
+
+/* --------------------------------------------------- a process that ends, and is reaped */
+
+#define NR_REAPED	500
+
+struct reaper {
+	int pidfd;
+	unsigned long reaped;
+};
+
+static void *reap(void *arg)
+{
+	struct reaper *r = arg;
+
+	/* It can be reaped from when it is killed until it has no memory. */
+	while (syscall(SYS_process_mrelease, r->pidfd, 0)) {
+		if (errno == ESRCH)
+			return NULL;
+		if (errno != EINVAL && errno != EAGAIN && errno != EINTR) {
+			fail("process_mrelease: %m");
+			return NULL;
+		}
+	}
+	r->reaped++;
+	return NULL;
+}
+
+static pid_t start_victim(void)
+{
+	int ready[2];
+	pid_t pid;
+	char c = 0;
+
+	if (pipe(ready))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		char *mem = map(NR_REAPED * SPAN, MADV_NOHUGEPAGE);
+
+		for (int i = 0; mem && i < NR_REAPED; i++)
+			(void)*(volatile char *)(mem + i * SPAN);
+		if (write(ready[1], &c, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	if (pid > 0 && read(ready[0], &c, 1) != 1)
+		fail("the victim died");
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+/* Broken: the OOM reaper and exit free a page table twice. */
+static void mrelease_versus_exit(void)
+{
+	double end = now() + case_seconds();
+	unsigned long reaped = 0, rounds = 0;
+
+	for (; now() < end && !over(); rounds++) {
+		pid_t pid = start_victim();
+		int pidfd = pid > 0 ? syscall(SYS_pidfd_open, pid, 0) : -1;
+		struct reaper reaper[2] = { { pidfd, 0 }, { pidfd, 0 } };
+		pthread_t thread[2];
+
+		if (pidfd < 0)
+			return fail("fork or pidfd_open: %m");
+		kill(pid, SIGKILL);
+		for (int i = 0; i < 2; i++)
+			if (!start(&thread[i], reap, &reaper[i]))
+				return;
+		for (int i = 0; i < 2; i++)
+			pthread_join(thread[i], NULL);
+		reaped += reaper[0].reaped + reaper[1].reaped;
+		waitpid(pid, NULL, 0);
+		close(pidfd);
+	}
+	printf("    # mrelease_versus_exit: %lu processes, %lu times reaped\n", rounds, reaped);
+	if (!reaped)
+		fail("no process was reaped");
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+#define CASE(f) { #f, f }
+	CASE(exit_with_shared_tables_waits_for_nobody),
+	CASE(dontneed_versus_pageout),
+	CASE(dontneed_versus_numa_hinting),
+	CASE(one_call_frees_all_tables),
+	CASE(idle_cpu_cost),
+	CASE(mrelease_versus_exit),
+};
+
+static const char *case_name(unsigned int i)
+{
+	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
+}
+
+static void run_case(unsigned int i)
+{
+	cases[i].run();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct suite suite = {
+		.name = "ptwalk_reports", .seconds = 3,
+		.case_name = case_name, .run = run_case,
+	};
+
+	page_size = sysconf(_SC_PAGESIZE);
+	return run_suite(&suite, argc, argv);
+}
