@@ -48,7 +48,6 @@ static void count_call(struct calls *c, const char *func, bool the_one)
 {
 	static const char * const waits[] = {
 		"tlb_remove_table_smp_sync", "do_serialize",
-		"tlb_sync_walkers_ipi",
 	};
 	size_t len = strcspn(func, " .");
 	bool counted = false;
