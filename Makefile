@@ -4,7 +4,7 @@
 help:
 	@scripts/help
 TARGETS := run check deps fetch tree kernel module boot apply unapply sublevels series table bisect \
-	mutants variants models static torture walk-code bench selftests report proof \
+	doctor demo mutants variants models static torture walk-code bench selftests report proof \
 	clean
 $(TARGETS):
 	@scripts/$(or $(script-$@),$@)
