@@ -331,7 +331,7 @@ static void count_flush(const struct call *c)
 	current->tlb += c->pid == getpid();
 }
 
-static bool repeat(const struct workload *w, struct result *r, bool timed)
+static bool repeat(const struct workload *w, struct result *r)
 {
 	bool ok = w->prepare();
 	long start;
@@ -341,7 +341,7 @@ static bool repeat(const struct workload *w, struct result *r, bool timed)
 	atomic_store(&spinner->worst, 0);
 	start = nanoseconds();
 	ok = w->op();
-	if (timed && ok) {
+	if (ok) {
 		r->took[r->n] = nanoseconds() - start;
 		r->kept[r->n] = atomic_load(&spinner->worst);
 		r->n++;
@@ -355,7 +355,8 @@ static void ignore(const struct call *c)
 	(void)c;
 }
 
-static void count(const struct workload *w, struct result *r)
+/* All in one go: where code is patched to trace, emulators have bugs. */
+static void count_all(struct result *results)
 {
 	struct stream walkers, tlb;
 
@@ -365,15 +366,21 @@ static void count(const struct workload *w, struct result *r)
 		stream_close(&walkers);
 		return;
 	}
-	current = r;
-	while (r->counted < COUNTED && !interrupted && w->prepare()) {
-		/* What it takes to prepare and to finish does not count. */
-		stream_read(&walkers, 0, ignore, NULL);
-		stream_read(&tlb, 0, ignore, NULL);
-		r->counted += w->op();
-		stream_read(&walkers, 0, count_wait, NULL);
-		stream_read(&tlb, 0, count_flush, NULL);
-		w->finish();
+	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++) {
+		const struct workload *w = &workloads[i];
+		struct result *r = &results[i];
+
+		current = r;
+		progress("%s: interrupts", w->name);
+		while (r->n && r->counted < COUNTED && !interrupted && w->prepare()) {
+			/* What it takes to prepare and to finish does not count. */
+			stream_read(&walkers, 0, ignore, NULL);
+			stream_read(&tlb, 0, ignore, NULL);
+			r->counted += w->op();
+			stream_read(&walkers, 0, count_wait, NULL);
+			stream_read(&tlb, 0, count_flush, NULL);
+			w->finish();
+		}
 	}
 	stream_close(&walkers);
 	stream_close(&tlb);
@@ -420,7 +427,7 @@ static void print_text_line(const struct workload *w, const struct result *r)
 {
 	printf("%-16s", w->name);
 	if (!r->n && !r->counted) {
-		printf(" skipped: %s\n", w->why);
+		printf(" %s: %s\n", interrupted ? "interrupted, or" : "skipped", w->why);
 		return;
 	}
 	if (r->counted)
@@ -460,36 +467,24 @@ static void print_head(void)
 		       "", "walkers", "TLB", "p50", "p99", "max", "p99", "max");
 }
 
-static void measure(const struct workload *w, bool last)
+static void time_one(const struct workload *w, struct result *r)
 {
-	struct result r = {
-		.took = calloc(repeats, sizeof(long)), .kept = calloc(repeats, sizeof(long)),
-	};
-
-	if (!r.took || !r.kept)
+	r->took = calloc(repeats, sizeof(long));
+	r->kept = calloc(repeats, sizeof(long));
+	if (!r->took || !r->kept)
 		exit(missing("fewer REPEATS", "no memory"));
 	for (long i = 0; i < repeats && !interrupted; i++) {
-		if (!(i % 16))
-			progress("%s: %ld of %ld", w->name, i, repeats);
-		if (!repeat(w, &r, true))
+		progress("%s: %ld of %ld", w->name, i, repeats);
+		if (!repeat(w, r))
 			break;
 	}
-	if (r.n)
-		count(w, &r);
-	progress("%s", "");
-	qsort(r.took, r.n, sizeof(long), by_size);
-	qsort(r.kept, r.n, sizeof(long), by_size);
-	if (json)
-		print_json_line(w, &r, last);
-	else
-		print_text_line(w, &r);
-	fflush(stdout);
-	free(r.took);
-	free(r.kept);
+	qsort(r->took, r->n, sizeof(long), by_size);
+	qsort(r->kept, r->n, sizeof(long), by_size);
 }
 
 int bench(int argc, char **argv)
 {
+	static struct result results[ARRAY_SIZE(workloads)];
 	char *end = NULL;
 
 	if (argc)
@@ -506,11 +501,18 @@ int bench(int argc, char **argv)
 		tables = 8;	/* no more memory than elsewhere */
 	if (!start_spinner())
 		return missing("taskset with more than one CPU", "it needs two CPUs");
-	print_head();
 	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++)
-		if (!interrupted || json)
-			measure(&workloads[i], i == ARRAY_SIZE(workloads) - 1);
+		time_one(&workloads[i], &results[i]);
+	count_all(results);
 	stop_spinner();
+	progress("%s", "");
+	print_head();
+	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++) {
+		if (json)
+			print_json_line(&workloads[i], &results[i], i == ARRAY_SIZE(workloads) - 1);
+		else
+			print_text_line(&workloads[i], &results[i]);
+	}
 	if (json)
 		printf("  ],\n  \"complete\": %s\n}\n", interrupted ? "false" : "true");
 	return 0;

@@ -62,10 +62,12 @@ int missing(const char *cure, const char *fmt, ...)
 
 void progress(const char *fmt, ...)
 {
+	static double shown;
 	va_list ap;
 
-	if (!isatty(STDERR_FILENO))
+	if (!isatty(STDERR_FILENO) || (strcmp(fmt, "%s") && seconds_now() - shown < 0.2))
 		return;
+	shown = seconds_now();
 	fputs("\r\033[K", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
