@@ -24,6 +24,15 @@ test_junit_refuses() {
 	refused 2 'cannot read' 'PASS' "$top/scripts/junit" "$T/nothing"
 }
 
+test_ktap_is_one() {
+	printf '%s\n' 'ptwalk-verdict 1' 'KTAP version 1' '1..1' '    KTAP version 1' '    # Subtest: a' '    1..1' \
+		'    ok 1 x' 'ok 1 a' 'KTAP version 1' '1..1' '    KTAP version 1' '    # Subtest: b' '    1..1' \
+		'    not ok 1 y' 'not ok 1 b' 'end: failed' >"$T/verdict.log"
+	"$top/scripts/junit" --ktap "$T" | diff - <(printf '%s\n' 'KTAP version 1' '1..2' '    KTAP version 1' \
+		'    # Subtest: a' '    1..1' '    ok 1 x' 'ok 1 a' '    KTAP version 1' '    # Subtest: b' '    1..1' \
+		'    not ok 1 y' 'not ok 2 b')
+}
+
 # The pattern of the jobs, on what init prints
 test_lava_pattern_tells_results_apart() {
 	BUILD=$T MACHINE=x86 "$top/scripts/lava"
