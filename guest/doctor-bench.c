@@ -458,7 +458,7 @@ static void print_head(void)
 	if (geteuid())
 		printf("Not root: interrupts are not counted.\n");
 	if (emulator)
-		printf("Emulated by %s: its clock shows nothing, so there are no times.\n"
+		printf("Emulated by %s.\nIts clock shows nothing: there are no times.\n"
 		       "\n%-16s %15s\n%-16s %7s %7s\n", emulator,
 		       "", "CPUs/call for", "", "walkers", "TLB");
 	else

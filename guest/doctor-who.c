@@ -303,7 +303,7 @@ static void print_text(double took, const struct stream *walkers, const struct s
 	       sysconf(_SC_NPROCESSORS_ONLN), isolated_list[0] ? ", isolated: " : "",
 	       isolated_list, took, interrupted ? " (interrupted)" : "");
 	if (emulator)
-		printf("Emulated by %s: counts are right, rates are not.\n", emulator);
+		printf("Emulated by %s.\nCounts are right, rates are not.\n", emulator);
 	printf("\n%-46s %12s %9s\n", "CPUs interrupted", "all", "isolated");
 	printf("%-46s %12ld %9ld\n", "  to wait for page-table walkers", total.waits,
 	       total.isolated);

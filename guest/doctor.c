@@ -99,7 +99,7 @@ double seconds_now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-__attribute__((unused))
+#ifndef __x86_64__
 static bool file_says(const char *path, const char *text)
 {
 	char buf[512];
@@ -110,6 +110,7 @@ static bool file_says(const char *path, const char *text)
 		fclose(f);
 	return n && memmem(buf, n, text, strlen(text));
 }
+#endif
 
 const char *emulated(void)
 {
@@ -130,11 +131,18 @@ const char *emulated(void)
 		return "QEMU's TCG";
 	return NULL;
 #else
-	/* Nothing tells KVM from TCG; "-cpu max" of TCG is a CPU of nobody. */
-	if (file_says("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1",
-		      "0x00000000000f051"))
-		return "QEMU's TCG";
-	return NULL;
+	char path[64];
+
+	if (!file_says("/proc/device-tree/compatible", "dummy-virt") &&
+	    !file_says("/sys/class/dmi/id/sys_vendor", "QEMU"))
+		return NULL;
+	/* Only KVM has this clock; nothing else tells it from TCG. */
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path), "/sys/class/ptp/ptp%d/clock_name", i);
+		if (file_says(path, "KVM"))
+			return NULL;
+	}
+	return "QEMU, for no clock of KVM's is there (modprobe ptp_kvm)";
 #endif
 }
 
