@@ -126,9 +126,11 @@ static void count_line(const char *line)
 		" func=tlb_remove_table_smp_sync", " func=do_serialize",
 		" func=tlb_sync_walkers_ipi",
 	};
+	char pid[32], *at;
 
-	/* Of all its threads, which flush as they end */
-	if (!strstr(line, " ptwalk_doctor-") || !strstr(line, " csd_queue_cpu: "))
+	snprintf(pid, sizeof(pid), "-%d", getpid());
+	at = strstr(line, pid);
+	if (!at || !strchr(" \t", at[strlen(pid)]) || !strstr(line, " csd_queue_cpu: "))
 		return;
 	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
 		ours.walkers += !!strstr(line, waits[i]);
@@ -179,6 +181,7 @@ static void watched(void (*work)(void))
 	doctors = (struct counts){ 0 };
 	write_file(TRACING "trace", "");
 	write_file(TRACING "buffer_size_kb", "1024");
+	write_file(TRACING "options/record-cmd", "0");	/* as the doctor, for QEMU */
 	if (!trace_ours("1")) {
 		fail("tracing: %m");
 		return;
@@ -272,15 +275,8 @@ static void *use_mm(void *cpu)
 
 static void flush(void)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN), page = sysconf(_SC_PAGESIZE);
-	pthread_t threads[3];
-	int n = 0;
+	long page = sysconf(_SC_PAGESIZE);
 
-	stop = false;
-	while (n < 3 && n + 1 < cpus &&
-	       !pthread_create(&threads[n], NULL, use_mm, (void *)(intptr_t)(n + 1)))
-		n++;
-	usleep(100000);
 	for (int i = 0; i < FLUSHES; i++) {
 		char *mem = map(AREA, page);
 
@@ -289,15 +285,25 @@ static void flush(void)
 		*mem = 1;
 		munmap(mem, page);
 	}
-	stop = true;
-	while (n)
-		pthread_join(threads[--n], NULL);
 }
 
 /* Broken: flushes of TLBs are not counted, or as waits for walkers. */
 static void who_tells_tlb_flushes_apart(void)
 {
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t threads[3];
+	int n = 0;
+
+	/* They flush as they begin and end, so not while that is counted. */
+	stop = false;
+	while (n < 3 && n + 1 < cpus &&
+	       !pthread_create(&threads[n], NULL, use_mm, (void *)(intptr_t)(n + 1)))
+		n++;
+	usleep(100000);
 	watched(flush);
+	stop = true;
+	while (n)
+		pthread_join(threads[--n], NULL);
 #ifdef __x86_64__
 	if (!ours.tlb)
 		fail("no TLB was flushed: this shows nothing");

@@ -160,6 +160,12 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 		return false;
 	}
 	set(s, "trace_clock", "mono");
+	/*
+	 * Names of processes that are gone need probes in the scheduler, where QEMU
+	 * may run into a breakpoint that the kernel has removed again.
+	 */
+	if (emulated())
+		set(s, "options/record-cmd", "0");
 	if (s->filter[0])	/* else this kernel has none of them, or no kallsyms */
 		set(s, EVENT "filter", s->filter);
 	snprintf(path, sizeof(path), "%s/trace_pipe", s->dir);
