@@ -3,8 +3,8 @@
 
 help:
 	@scripts/help
-TARGETS := run check deps fetch tree kernel module boot apply unapply sublevels series table bisect \
-	mutants variants models litmus static torture walk-code bench selftests report proof \
+TARGETS := run check deps fetch tree kernel module boot apply unapply quilt lava junit sublevels series table bisect \
+	doctor demo mutants variants models litmus static torture walk-code bench selftests report proof \
 	clean
 $(TARGETS):
 	@scripts/$(or $(script-$@),$@)

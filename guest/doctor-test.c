@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What ptwalk-doctor says, against what is known here: by a tracing buffer that the
+ * doctor does not use, by VmPTE, and by arithmetic.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "mm.h"
+#include "suite.h"
+
+#define DOCTOR		"/bin/ptwalk-doctor"
+#define TRACING		"/sys/kernel/debug/tracing/"
+#define OUTPUT		"/tmp/doctor.out"
+#define AREA		((char *)(1UL << 42))
+
+enum {
+	COLLAPSES	= 20,
+	FLUSHES		= 50,
+	TABLES		= 512,	/* that are emptied, and as many that are not */
+	WIDTH		= 80,	/* of a terminal */
+	NOBODY		= 65534,
+};
+
+#define SPAN		(16UL << 20)	/* what a table of any MMU maps, or more */
+
+/* ------------------------------------------------------ running the doctor */
+
+static char output[65536];
+
+static void read_output(void)
+{
+	int fd = open(OUTPUT, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, output, sizeof(output) - 1);
+
+	output[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static pid_t start(uid_t uid, char *const *argv)
+{
+	pid_t pid = fork();
+	int fd;
+
+	if (pid)
+		return pid;
+	fd = open(OUTPUT, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0)
+		_exit(126);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	if (uid && setresuid(uid, uid, uid))
+		_exit(126);
+	execv(DOCTOR, argv);
+	_exit(127);
+}
+
+static int finish(pid_t pid)
+{
+	int status = 0;
+
+	waitpid(pid, &status, 0);
+	read_output();
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+#define doctor(uid, ...) \
+	finish(start(uid, (char *[]){ (char *)"ptwalk-doctor", __VA_ARGS__, NULL }))
+
+/* A number of the output, behind @after */
+static long number(const char *after, const char *key)
+{
+	char text[64];
+	const char *p = strstr(output, after);
+
+	snprintf(text, sizeof(text), "\"%s\": ", key);
+	p = p ? strstr(p, text) : NULL;
+	return p ? atol(p + strlen(text)) : -1;
+}
+
+static void expect_text(const char *text)
+{
+	if (!strstr(output, text))
+		fail("\"%s\" is not in: %.150s", text, output);
+}
+
+static void expect_width(void)
+{
+	for (char *p = output; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (strcspn(p, "\n") > WIDTH)
+			fail("wider than %d columns: %.*s", WIDTH, (int)strcspn(p, "\n"), p);
+}
+
+/* Within 1 % */
+static bool same(long a, long b)
+{
+	return labs(a - b) * 100 <= (a > b ? a : b);
+}
+
+/* ---------------------------------------- "who", beside a buffer of our own */
+
+struct counts {
+	long walkers, tlb;
+};
+
+static struct counts doctors, ours;
+
+static void count_line(const char *line)
+{
+	static const char * const waits[] = {
+		" func=tlb_remove_table_smp_sync", " func=do_serialize",
+		" func=tlb_sync_walkers_ipi",
+	};
+	char pid[32], *at;
+
+	snprintf(pid, sizeof(pid), "-%d", getpid());
+	at = strstr(line, pid);
+	if (!at || !strchr(" \t", at[strlen(pid)]) || !strstr(line, " csd_queue_cpu: "))
+		return;
+	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		ours.walkers += !!strstr(line, waits[i]);
+	ours.tlb += !!strstr(line, " func=flush_tlb_func");
+}
+
+static void count_ours(void)
+{
+	char line[512];
+	FILE *f = fopen(TRACING "trace", "re");
+
+	ours = (struct counts){ 0 };
+	while (f && fgets(line, sizeof(line), f))
+		count_line(line);
+	if (f)
+		fclose(f);
+}
+
+static bool trace_ours(const char *on)
+{
+	return write_file(TRACING "events/csd/csd_queue_cpu/enable", on) &&
+		write_file(TRACING "tracing_on", on);
+}
+
+/* Whether instances of the doctor's are there, which it removes */
+static bool has_instance(pid_t pid)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-tlb", pid);
+	return !access(path, F_OK);
+}
+
+static bool is_watching(pid_t pid)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-tlb/events/csd/csd_queue_cpu/enable", pid);
+	return number_in(path, "") == 1;
+}
+
+static void watched(void (*work)(void))
+{
+	double end = now() + 20;
+	char name[64];
+	pid_t pid;
+
+	doctors = (struct counts){ 0 };
+	write_file(TRACING "trace", "");
+	write_file(TRACING "buffer_size_kb", "1024");
+	write_file(TRACING "options/record-cmd", "0");	/* as the doctor, for QEMU */
+	if (!trace_ours("1")) {
+		fail("tracing: %m");
+		return;
+	}
+	pid = start(0, (char *[]){ (char *)"ptwalk-doctor", (char *)"who", (char *)"60",
+				   (char *)"--json", NULL });
+	while (!is_watching(pid) && now() < end)
+		usleep(10000);
+	write_file(TRACING "trace", "");
+	work();
+	usleep(300000);
+	kill(pid, SIGINT);
+	if (finish(pid))
+		fail("ended by Ctrl-C it has no status 0: %.150s", output);
+	trace_ours("0");
+	count_ours();
+	if (has_instance(pid))
+		fail("its instance of tracing is still there");
+	expect_text("\"interrupted\": true");
+	snprintf(name, sizeof(name), "\"pid\": %d,", getpid());
+	if (strstr(output, name)) {
+		doctors.walkers = number(name, "walkers");
+		doctors.tlb = number(name, "tlb");
+	}
+	printf("    # %ld and %ld CPUs by the doctor, %ld and %ld here\n",
+	       doctors.walkers, doctors.tlb, ours.walkers, ours.tlb);
+}
+
+static char *map(char *addr, size_t len)
+{
+	char *p = mmap(addr, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+		       MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (p == MAP_FAILED) {
+		fail("mmap: %m");
+		return NULL;
+	}
+	madvise(p, len, MADV_NOHUGEPAGE);
+	return p;
+}
+
+static void collapse(void)
+{
+	size_t huge = thp_size(), page = sysconf(_SC_PAGESIZE);
+	char *mem;
+
+	for (int i = 0; i < COLLAPSES && !over(); i++) {
+		mem = map(AREA, huge);
+		for (size_t at = 0; mem && at < huge; at += page)
+			mem[at] = 1;
+		madvise(mem, huge, MADV_HUGEPAGE);
+		if (mem && madvise(mem, huge, MADV_COLLAPSE))
+			fail("MADV_COLLAPSE: %m");
+		munmap(AREA, huge);
+	}
+}
+
+/* Broken: the doctor says another number than the kernel's own buffer has. */
+static void who_counts_what_is_interrupted(void)
+{
+	watched(collapse);
+	if (!same(doctors.walkers, ours.walkers))
+		fail("%ld CPUs interrupted, the doctor says %ld", ours.walkers, doctors.walkers);
+}
+
+/* Broken: the doctor shows an operator that his CPUs are interrupted to wait. */
+static void who_finds_nobody_interrupted(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	watched(collapse);
+	if (doctors.walkers)
+		fail("%ld CPUs in %d collapses, on %ld CPUs", doctors.walkers, COLLAPSES, cpus);
+	if (doctors.walkers)
+		expect_text("\"cause\": \"collapse\"");
+}
+
+static volatile bool stop;
+
+static void *use_mm(void *cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((intptr_t)cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	while (!stop)
+		;
+	return NULL;
+}
+
+static void flush(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; i < FLUSHES; i++) {
+		char *mem = map(AREA, page);
+
+		if (!mem)
+			break;
+		*mem = 1;
+		munmap(mem, page);
+	}
+}
+
+/* Broken: flushes of TLBs are not counted, or as waits for walkers. */
+static void who_tells_tlb_flushes_apart(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t threads[3];
+	int n = 0;
+
+	/* They flush as they begin and end, so not while that is counted. */
+	stop = false;
+	while (n < 3 && n + 1 < cpus &&
+	       !pthread_create(&threads[n], NULL, use_mm, (void *)(intptr_t)(n + 1)))
+		n++;
+	usleep(100000);
+	watched(flush);
+	stop = true;
+	while (n)
+		pthread_join(threads[--n], NULL);
+#ifdef __x86_64__
+	if (!ours.tlb)
+		fail("no TLB was flushed: this shows nothing");
+#endif
+	if (!same(doctors.tlb, ours.tlb))
+		fail("%ld CPUs flushed, the doctor says %ld", ours.tlb, doctors.tlb);
+	if (doctors.walkers != ours.walkers)
+		fail("%ld CPUs waited for, not %ld", doctors.walkers, ours.walkers);
+}
+
+/* Broken: a user is not told what to do. */
+static void doctor_says_what_is_missing(void)
+{
+	int rc = doctor(NOBODY, (char *)"who", (char *)"1");
+
+	if (rc != 1)
+		fail("status %d without root", rc);
+	expect_text("cure: run it as root");
+	rc = doctor(NOBODY, (char *)"waste", (char *)"1");
+	if (rc != 1)
+		fail("status %d for a process of another", rc);
+	expect_text("cure: run it as root");
+	rc = doctor(0, (char *)"who", (char *)"soon");
+	if (rc != 2)
+		fail("status %d for wrong usage", rc);
+}
+
+/* Broken: a table is cut off by the terminal. */
+static void text_fits_a_terminal(void)
+{
+	if (doctor(0, (char *)"who", (char *)"1"))
+		fail("who: %.150s", output);
+	expect_width();
+	if (doctor(0, (char *)"waste"))
+		fail("waste: %.150s", output);
+	expect_width();
+	if (doctor(0, (char *)"bench", (char *)"2"))
+		fail("bench: %.150s", output);
+	expect_width();
+}
+
+/* Broken: a time that an emulator made up is taken for one. */
+static void bench_gives_times_of_hardware_only(void)
+{
+	bool emulated;
+
+	if (doctor(0, (char *)"bench", (char *)"2", (char *)"--json"))
+		fail("bench: %.150s", output);
+	emulated = strstr(output, "\"emulated\": true");
+	if (emulated != !strstr(output, "us_"))
+		fail("emulated: %d, and yet: %.400s", emulated, output);
+	if (number("\"workload\": \"nothing\"", "walkers"))
+		fail("it counts interrupts where there are none: %.400s", output);
+}
+
+/* ----------------------------------------------------------------- "waste" */
+
+static long vmpte(void)
+{
+	return number_in("/proc/self/status", "VmPTE");
+}
+
+static long doctors_waste(void)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (doctor(0, (char *)"waste", (char *)"--json", pid))
+		fail("waste: %.150s", output);
+	return number("\"processes\"", "empty_kb");
+}
+
+/* One page in each table; then all of it is given back, in one call or in pieces */
+static void touch(char *mem)
+{
+	for (int i = 0; i < TABLES; i++)
+		mem[i * SPAN] = 1;
+}
+
+static void give_back_in_pieces(char *mem)
+{
+	long page = sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; i < TABLES; i++)
+		if (madvise(mem + i * SPAN, page, MADV_DONTNEED))
+			fail("MADV_DONTNEED: %m");
+}
+
+/* What is in use, and must not count: huge pages, a file, tables with one page */
+static void in_use(char *mem)
+{
+	size_t huge = thp_size();
+	int fd = memfd_create("doctor", 0);
+
+	touch(mem);
+	mem += TABLES * SPAN;
+	if (huge && !munmap(mem, 4 * huge) && map(mem, 4 * huge)) {
+		madvise(mem, 4 * huge, MADV_HUGEPAGE);
+		for (int i = 0; i < 4; i++)
+			mem[i * huge] = 1;
+	}
+	mem += 8 * SPAN;
+	if (ftruncate(fd, 4 * SPAN) || mmap(mem, 4 * SPAN, PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_FIXED, fd, 0) != mem)
+		fail("memfd: %m");
+	else
+		for (int i = 0; i < 4; i++)
+			mem[i * SPAN] = 1;
+	close(fd);
+}
+
+/* Broken: the doctor says another number of kB than the process gets back. */
+static void waste_is_what_unmapping_frees(void)
+{
+	char *mem = AREA, *used = AREA + 4 * TABLES * SPAN;
+	long start, before, said, all;
+
+	before = doctors_waste();
+	start = vmpte();
+	if (!map(mem, TABLES * SPAN) || !map(used, 2 * TABLES * SPAN))
+		return;
+	in_use(used);
+	touch(mem);
+	give_back_in_pieces(mem);
+	said = doctors_waste() - before;
+	all = vmpte();
+	munmap(mem, TABLES * SPAN);
+	printf("    # %ld kB of %ld, the doctor says %ld of them are empty\n",
+	       all - vmpte(), all - start, said);
+	if (!same(all - vmpte(), said))
+		fail("%ld kB were without an entry, the doctor says %ld", all - vmpte(), said);
+	said = doctors_waste() - before;
+	if (labs(said) > 8)
+		fail("of tables in use the doctor says %ld kB are empty", said);
+	munmap(used, 2 * TABLES * SPAN);
+}
+
+/* Broken: empty tables stay, and the doctor shows it. */
+static void waste_finds_nothing(void)
+{
+	long before, said;
+
+	before = doctors_waste();
+	if (!map(AREA, TABLES * SPAN))
+		return;
+	touch(AREA);
+	if (madvise(AREA, TABLES * SPAN, MADV_DONTNEED))
+		fail("MADV_DONTNEED: %m");
+	said = doctors_waste() - before;
+	/* Upper levels stay: 8 tables of the next one, or fewer. */
+	if (said > 64)
+		fail("%ld kB of tables without an entry", said);
+	munmap(AREA, TABLES * SPAN);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+#define CASE(f) { #f, f }
+	CASE(who_counts_what_is_interrupted),
+	CASE(who_finds_nobody_interrupted),
+	CASE(who_tells_tlb_flushes_apart),
+	CASE(waste_is_what_unmapping_frees),
+	CASE(waste_finds_nothing),
+	CASE(bench_gives_times_of_hardware_only),
+	CASE(text_fits_a_terminal),
+	CASE(doctor_says_what_is_missing),
+};
+
+static const char *case_name(unsigned int i)
+{
+	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
+}
+
+static void run_case(unsigned int i)
+{
+	cases[i].run();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct suite suite = {
+		.name = "ptwalk_doctor", .seconds = 3,
+		.case_name = case_name, .run = run_case,
+	};
+
+	return run_suite(&suite, argc, argv);
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ptwalk-doctor: is this machine hurt by kernels that wait for lockless page-table
+ * walkers, or that keep empty page tables?  Needs nothing but a kernel from 6.5 on,
+ * patched or not.  "ptwalk-doctor --help" has the rest.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
+#include "doctor.h"
+#include "file.h"
+
+bool json;
+volatile sig_atomic_t interrupted;
+
+static const char help[] =
+"usage: ptwalk-doctor who [SECONDS]        who is interrupted (default: 10 s)\n"
+"       ptwalk-doctor waste [PID...]       how much memory empty page tables take\n"
+"       ptwalk-doctor bench [REPEATS]      what some calls cost, and cost others\n"
+"       ptwalk-doctor compare BEFORE AFTER of two files of \"bench --json\"\n"
+"       --json                             for programs, instead of text\n"
+"\n"
+"who    counts the CPUs that the kernel interrupts to wait until no CPU walks\n"
+"       page tables without a lock (GUP-fast, for instance), by process and\n"
+"       cause, and those that it interrupts to flush their TLBs.  Isolated CPUs\n"
+"       (isolcpus=, nohz_full=, cpuset partitions) are told apart.  Needs root.\n"
+"waste  compares VmPTE of each process, or of those given, with the tables that\n"
+"       its pages need.  Needs root for processes of others.\n"
+"bench  times collapse, munmap, MADV_DONTNEED and unsharing of hugetlb tables,\n"
+"       and how long a spinning CPU is kept meanwhile.  Run it on both kernels.\n"
+"       Counts interrupts, too, as root.  On an emulated machine (QEMU's TCG)\n"
+"       it only counts.\n"
+"\n"
+"Ctrl-C ends any of them early, and prints what is known until then.  Nothing is\n"
+"changed: tracing is used in an instance of its own, which is removed again.\n"
+"Exit status: 0, 1 if something is missing, 2 for wrong usage.\n";
+
+int missing(const char *cure, const char *fmt, ...)
+{
+	va_list ap;
+
+	progress("%s", "");
+	fputs("ptwalk-doctor: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	if (cure)
+		fprintf(stderr, "ptwalk-doctor: cure: %s\n", cure);
+	return 1;
+}
+
+void progress(const char *fmt, ...)
+{
+	static double shown;
+	va_list ap;
+
+	if (!isatty(STDERR_FILENO) || (strcmp(fmt, "%s") && seconds_now() - shown < 0.2))
+		return;
+	shown = seconds_now();
+	fputs("\r\033[K", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fflush(stderr);
+}
+
+const char *quoted(const char *s)
+{
+	static char buf[512];
+	size_t n = 0;
+
+	buf[n++] = '"';
+	for (; *s && n < sizeof(buf) - 8; s++)
+		if (*s == '"' || *s == '\\' || (unsigned char)*s < ' ' || *s & 0x80)
+			n += sprintf(buf + n, "\\u%04x", (unsigned char)*s);
+		else
+			buf[n++] = *s;
+	buf[n++] = '"';
+	buf[n] = '\0';
+	return buf;
+}
+
+double seconds_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+#ifndef __x86_64__
+static bool file_says(const char *path, const char *text)
+{
+	char buf[512];
+	FILE *f = fopen(path, "re");
+	size_t n = f ? fread(buf, 1, sizeof(buf), f) : 0;
+
+	if (f)
+		fclose(f);
+	return n && memmem(buf, n, text, strlen(text));
+}
+#endif
+
+const char *emulated(void)
+{
+#ifdef __x86_64__
+	uint32_t a, b, c, d, id[3];
+
+	__cpuid(1, a, b, c, d);
+	if (!(c & (1U << 31)))
+		return NULL;
+	__cpuid(0x40000000, a, id[0], id[1], id[2]);
+	return memcmp(id, "TCGTCGTCGTCG", 12) ? NULL : "QEMU's TCG";
+#elif defined(__powerpc64__)
+	/* KVM puts itself into the device tree of a guest. */
+	if (file_says("/proc/device-tree/hypervisor/compatible", "kvm"))
+		return NULL;
+	if (file_says("/proc/device-tree/model", "qemu") ||
+	    file_says("/proc/device-tree/compatible", "qemu"))
+		return "QEMU's TCG";
+	return NULL;
+#else
+	char path[64];
+
+	if (!file_says("/proc/device-tree/compatible", "dummy-virt") &&
+	    !file_says("/sys/class/dmi/id/sys_vendor", "QEMU"))
+		return NULL;
+	/* Only KVM has this clock; nothing else tells it from TCG. */
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path), "/sys/class/ptp/ptp%d/clock_name", i);
+		if (file_says(path, "KVM"))
+			return NULL;
+	}
+	return "QEMU, for no clock of KVM's is there (modprobe ptp_kvm)";
+#endif
+}
+
+void print_machine(void)
+{
+	const char *emulator = emulated();
+	struct utsname u;
+
+	uname(&u);
+	printf("  \"kernel\": %s,\n", quoted(u.release));
+	printf("  \"machine\": %s,\n", quoted(u.machine));
+	printf("  \"cpus\": %ld,\n  \"emulated\": %s,\n  \"interrupted\": %s,\n",
+	       sysconf(_SC_NPROCESSORS_ONLN), emulator ? "true" : "false",
+	       interrupted ? "true" : "false");
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+	} commands[] = {
+		{ "who", who }, { "waste", waste }, { "bench", bench },
+		{ "compare", compare },
+	};
+	/* No SA_RESTART: what waits shall end. */
+	struct sigaction sa = { .sa_handler = on_signal };
+	int n = 1;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json")) {
+			json = true;
+		} else if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
+			fputs(help, stdout);
+			return 0;
+		} else {
+			argv[n++] = argv[i];
+		}
+	}
+	argv[n] = NULL;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	for (size_t i = 0; n > 1 && i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(n - 2, argv + 2);
+	fputs(help, stderr);
+	return 2;
+}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2154	# variables of common.sh
+# Packages of suites that the user's apt need not know: lists and cache in a folder
+# APT_DIR of ours, so that his configuration and lists stay as they are; APT_ARCH is
+# another architecture than this machine's.  To be sourced after common.sh.
+
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+MIRROR=${MIRROR:-http://deb.debian.org}
+
+need_archive() {
+	need apt-get apt-cache
+	[ -r $KEYRING ] || die "no $KEYRING" "apt-get install debian-archive-keyring"
+}
+
+# own_apt TOOL ARGUMENT...
+own_apt() {
+	local tool=$1
+	shift
+	"$tool" -q -o Dir::Etc::sourcelist="$APT_DIR/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State::Lists="$APT_DIR/lists" -o Dir::Cache="$APT_DIR/cache" \
+		-o Acquire::Languages=none ${APT_ARCH:+-o APT::Architecture="$APT_ARCH" -o APT::Architectures="$APT_ARCH"} \
+		-o APT::Sandbox::User=root "$@"
+}
+
+# own_lists: reads the lists of the lines on stdin: TYPE ARCHES|- SUITE...
+own_lists() {
+	local type arches suites s
+	mkdir -p "$APT_DIR/lists/partial" "$APT_DIR/cache/archives/partial"
+	while read -r type arches suites; do
+		[ "$arches" != - ] || arches=''
+		for s in $suites; do
+			echo "$type [${arches:+arch=$arches }signed-by=$KEYRING] $MIRROR/${s%/*} ${s#*/} main"
+		done
+	done >"$APT_DIR/sources.list"
+	own_apt apt-get update
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# make quilt: what it writes is what make apply applies.
+
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+quilt() { PATCHES=$T/series DIR=$1 TOPICS=${2-} REMOVE=${3-} "$top/scripts/quilt"; }
+
+# as_listed TREE DIR: the patches of DIR/series
+as_listed() {
+	local f
+	while read -r f; do patch -d "$1" -p1 -s -F0 <"$2/$f"; done <"$2/series"
+}
+
+test_quilt_is_what_apply_applies() {
+	fake_series "$T/series"; fake_kernel "$T/k"; mkdir "$T/p"
+	quilt "$T/p"
+	as_listed "$T/k" "$T/p"
+	diff -r -x .git "$T/k" "$T/series.work"
+}
+
+test_quilt_comes_after_what_is_there() {
+	fake_series "$T/series"; mkdir "$T/p"; printf 'own.patch' >"$T/p/series"
+	quilt "$T/p" further
+	quilt "$T/p" further
+	diff <(printf '%s\n' own.patch ptwalk/0001-mm-gup-count-in-words.patch ptwalk/0003-mm-gup-count-further.patch) "$T/p/series"
+}
+
+test_quilt_takes_out_what_it_has_put_in() {
+	fake_series "$T/series"; mkdir "$T/p"; echo own.patch >"$T/p/series"
+	quilt "$T/p"
+	quilt "$T/p" '' 1
+	[ "$(cat "$T/p/series")" = own.patch ] && [ ! -e "$T/p/ptwalk" ]
+}
+
+test_quilt_refuses() {
+	fake_series "$T/series"; mkdir "$T/p"
+	refused 2 'no DIR' 'make quilt DIR=' quilt ''
+	refused 2 'is no folder' 'file series' quilt "$T/nowhere"
+	refused 2 "unknown TOPICS 'more'" 'some of: tests' quilt "$T/p" more
+}
+
+run_tests
