@@ -123,7 +123,7 @@ variants() {
 # "# base: NAME..." is for these only.
 variant_files() {
 	local f
-	for f in "$VARIANTS_DIR/$VARIANT".config "$VARIANTS_DIR/$VARIANT"-{"$ARCH","$BASE"}.config; do
+	for f in "$VARIANTS_DIR/$VARIANT".config "$VARIANTS_DIR/$VARIANT"-{"$ARCH","$BASE","$ARCH-$BASE"}.config; do
 		[ -f "$f" ] || continue
 		awk -v base="$BASE" '/^# base: / { no = 1; for (i = 3; i <= NF; i++) if ($i == base) no = 0 } END { exit no }' "$f" ||
 			continue
