@@ -13,17 +13,17 @@
 #include <linux/module.h>
 #include <linux/sched/coredump.h>
 #include <linux/shmem_fs.h>
+#include <linux/version.h>
+#include <asm/pgalloc.h>
+
+/* The bases: v6.12, and v7.3, which has a part of the series. */
+#define PTWALK_V7	(LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0))
 
 /* ------------------------------------------------------------ lockless walks */
 
 #if __has_include(<linux/lockless_walk.h>)
 #include <linux/lockless_walk.h>
-
-#define PTWALK_SERIES	1
 #else
-/* A kernel without the series. */
-#define PTWALK_SERIES	0
-
 static inline void lockless_walk_begin(struct mm_struct *mm,
 				       unsigned long *flags)
 {
@@ -36,35 +36,74 @@ static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
 }
 #endif
 
-/* The function that a CPU is called with to wait for its lockless walks. */
+/* Whether the kernel has the series: by a macro of its part for v7.3. */
+#if __has_include(<linux/lockless_walk.h>) || (PTWALK_V7 && defined(pte_alloc_one_node))
+#define PTWALK_SERIES	1
+#else
+#define PTWALK_SERIES	0
+#endif
+
+/*
+ * The function that a CPU is called with to wait for its lockless walks.  In v7.3
+ * kernel/smp.c has one of the same name, for kick_all_cpus_sync().
+ */
+#if PTWALK_V7
+#define PTWALK_SERIALIZE_FUNC	"do_nothing"
+#else
 #define PTWALK_SERIALIZE_FUNC	"do_serialize"
+#endif
 
 /* Whether MADV_DONTNEED keeps page tables although the series could free them. */
+#if PTWALK_V7
+#define PTWALK_KEEPS_TABLES	(!IS_ENABLED(CONFIG_PT_RECLAIM))
+#else
 #define PTWALK_KEEPS_TABLES	(IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) && \
 				 !IS_ENABLED(CONFIG_PT_RECLAIM))
+#endif
 
 /* ----------------------------------------------------- names and signatures */
 
+#if PTWALK_V7
+#define PTWALK_IMPORT_KUNIT_EXPORTS() \
+	MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING")
+#else
 #define PTWALK_IMPORT_KUNIT_EXPORTS() \
 	MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING)
+#endif
 
 /* The arguments of a function that generates the parameters of a case. */
+#if PTWALK_V7
+#define PTWALK_PARAM_ARGS	struct kunit *test, const void *prev, char *desc
+#else
 #define PTWALK_PARAM_ARGS	const void *prev, char *desc
+#endif
 
 /* khugepaged does not add an mm that it seems to have already. */
 static inline void ptwalk_hide_from_khugepaged(struct mm_struct *mm)
 {
+#if PTWALK_V7
+	mm_flags_set(MMF_VM_HUGEPAGE, mm);
+#else
 	set_bit(MMF_VM_HUGEPAGE, &mm->flags);
+#endif
 }
 
 static inline unsigned long *ptwalk_page_flags(struct page *page)
 {
+#if PTWALK_V7
+	return &page->flags.f;
+#else
 	return &page->flags;
+#endif
 }
 
 static inline struct file *ptwalk_shmem_file(unsigned long len)
 {
+#if PTWALK_V7
+	return shmem_file_setup("ptwalk", len, EMPTY_VMA_FLAGS);
+#else
 	return shmem_file_setup("ptwalk", len, 0);
+#endif
 }
 
 /* --------------------------------------- mmu_gather, not for modules on x86 */
@@ -96,7 +135,9 @@ static inline void ptwalk_remove_table(struct mmu_gather *tlb, pgtable_t token,
 	if (direct) {
 		tlb_flush_pmd_range(tlb, addr, PAGE_SIZE);
 		tlb->freed_tables = 1;
+#if !PTWALK_V7	/* there __tlb_remove_table() does it */
 		pagetable_pte_dtor(page_ptdesc(token));
+#endif
 		tlb_remove_table(tlb, token);
 		return;
 	}
@@ -112,14 +153,15 @@ static inline void ptwalk_remove_table(struct mmu_gather *tlb, pgtable_t token,
  * Weak: where kvm.ko is not loaded, or the kernel does not export these
  * functions to tests, their addresses are NULL.
  */
-#if IS_ENABLED(CONFIG_KVM)
+#if IS_ENABLED(CONFIG_KVM) && !PTWALK_V7	/* which has no such function */
 #include <linux/kvm_host.h>
 #pragma weak kvm_pfn_to_refcounted_page
 #else
 #define kvm_pfn_to_refcounted_page	((struct page *(*)(u64))NULL)
 #endif
 
-#if IS_ENABLED(CONFIG_KVM) && defined(CONFIG_X86)
+/* In v7.3 what KVM goes by is for KVM's own modules alone. */
+#if IS_ENABLED(CONFIG_KVM) && defined(CONFIG_X86) && !PTWALK_V7
 #define PTWALK_KVM_MMIO
 #include <asm/e820/api.h>
 #include <asm/memtype.h>

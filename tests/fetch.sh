@@ -39,6 +39,21 @@ test_fetch_newer_version_with_notice() {
 	! grep -q notice "$T/again" || fail 'the notice comes a second time'
 }
 
+# The user's apt knows nothing of that package, as Debian 12 of one in the backports of 13.
+test_fetch_by_lists_of_its_own() {
+	fake_source "$T/b" "$T/p"; fake_apt 6.12.117-0test
+	local tool
+	for tool in apt-cache apt-get; do
+		mv "$T/bin/$tool" "$T/bin/real-$tool"
+		# shellcheck disable=SC2016	# the script's own variables
+		printf '#!/bin/sh\nfor l; do :; done\n[ "$l" != update ] || exit 0\ncase "$*" in *sourcelist=*) exec %s "$@" ;; esac\nexit 100\n' \
+			"$T/bin/real-$tool" >"$T/bin/$tool"
+		chmod +x "$T/bin/$tool"
+	done
+	fetch | grep -x "$T/b/download/linux-source-6.12_6.12.117-0test.tar.xz"
+	grep -x 'deb .* http://deb.debian.org/debian stable main' "$T/b/v6.12/apt/deb/sources.list"
+}
+
 test_fetch_refuses_corrupt_archive() {
 	fake_source "$T/b" "$T/p"
 	local tar=$T/b/download/linux-source-6.12_6.12.117-0test.tar.xz

@@ -156,6 +156,21 @@ test_torture_runs_no_listed_case() {
 	"$top/scripts/judge" "$T/run" --machine x86
 }
 
+test_section_of_a_base_replaces() {
+	local rules=('ptwalk_x.a x86 collapse -- it broadcasts' 'ptwalk_x.b x86 none -- not mended'
+		'ptwalk_x.c * skip -- short' 'ptwalk_y.z x86 collapse -- not there' 'base: v7.3'
+		'ptwalk_x.a x86 pass -- mended' 'ptwalk_y.* x86 pass -- gone' 'base: v8.0' 'ptwalk_x.c x86 pass -- new')
+	BASE=v7.3 boot x86 - tests "${rules[@]}"
+	diff - "$T/out" <<-'END'
+	PASS ptwalk_x.a
+	XFAIL ptwalk_x.b (not mended)
+	SKIP ptwalk_x.c (no time)
+	END
+	boot x86 - tests "${rules[@]}"
+	grep -q '^FAIL ptwalk_x.a (passes, though' "$T/out"
+	grep -q '^FAIL ptwalk_y.z (in tests/expected for this machine, but never ran)' "$T/out"
+}
+
 test_malformed_expectation_is_named() {
 	boot x86 - '*' '# head' 'ptwalk_x.b x86 it broadcasts'
 	grep -q '^FAIL tests/expected (line 3 is not ' "$T/out"

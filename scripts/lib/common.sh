@@ -119,12 +119,14 @@ variants() {
 	done | sort -u | paste -sd ' '
 }
 
-# variant_files: the fragments of VARIANT that ARCH has, and of the variants that it is
-# made of ("# with: NAME...")
+# variant_files: the fragments of VARIANT that ARCH and BASE have, and of the variants that
+# it is made of ("# with: NAME...").  One with a line "# base: NAME..." is for these only.
 variant_files() {
 	local f v
-	for f in "$VARIANTS_DIR/$VARIANT.config" "$VARIANTS_DIR/$VARIANT-$ARCH.config"; do
+	for f in "$VARIANTS_DIR/$VARIANT".config "$VARIANTS_DIR/$VARIANT"-{"$ARCH","$BASE","$ARCH-$BASE"}.config; do
 		[ -f "$f" ] || continue
+		awk -v base="$BASE" '/^# base: / { no = 1; for (i = 3; i <= NF; i++) if ($i == base) no = 0 } END { exit no }' "$f" ||
+			continue
 		sed -n 's/^# with: //p' "$f" | tr ' ' '\n' | while read -r v; do VARIANT=$v variant_files; done
 		printf '%s\n' "$f"
 	done
@@ -138,7 +140,7 @@ check_variant() {
 		[ -r "$KCONFIG_EXTRA" ] || die "cannot read KCONFIG_EXTRA=$KCONFIG_EXTRA" "name a file with lines like CONFIG_X=y"
 		[ -n "$VARIANT" ] || die "KCONFIG_EXTRA without VARIANT" "add VARIANT=name, so that this build does not replace the usual one"
 	elif [ -n "$VARIANT" ] && [ -z "$(variant_files)" ]; then
-		die "unknown VARIANT '$VARIANT' for ARCH=$ARCH" "use VARIANT= one of: $(variants), or KCONFIG_EXTRA=file VARIANT=name"
+		die "unknown VARIANT '$VARIANT' for ARCH=$ARCH BASE=$BASE" "use VARIANT= one of: $(variants), or KCONFIG_EXTRA=file VARIANT=name"
 	fi
 }
 

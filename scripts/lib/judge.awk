@@ -2,7 +2,7 @@
 # Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)", and "BENCH" of a
 # benchmark (*_cost), which measures and asserts nothing.
 # Input files: tests/expected, then verdict.log.
-# Variables: machine (default: what init says); variant ("-": the usual one); topics
+# Variables: machine (default: what init says); base; variant ("-": the usual one); topics
 # of the series that the kernel has ("*": all); cut_short: the machine is known not
 # to have got to its end, so what is missing need not be said.
 
@@ -20,12 +20,19 @@ FILENAME == ARGV[1] {
 		strict = " " $0 " "
 		next
 	}
+	if (sub(/^base: /, "")) {
+		section = $0
+		next
+	}
+	if (section != "" && section != base)
+		next
 	at = index($0, " -- ")
 	if (!at || split(substr($0, 1, at - 1), field) != 3) {
 		report("FAIL", "tests/expected", "line " FNR " is not \"CASE WHERE WHAT -- why\"")
 		next
 	}
 	rules++
+	rule_base[rules] = section
 	rule_case[rules] = field[1]
 	rule_where[rules] = field[2]
 	rule_what[rules] = field[3]
@@ -58,12 +65,25 @@ function here(where,	i, n, item, found) {
 
 function has_topic(topic) { return topics == "*" && topic != "none" || index(" " topics " ", " " topic " ") }
 
+# own(NAME): has the section of this base a rule for it, here?
+function own(name,	i) {
+	for (i = 1; i <= rules; i++)
+		if (rule_base[i] != "" && glob(name, rule_case[i]) && here(rule_where[i]))
+			return 1
+	return 0
+}
+
 # expected(NAME): "fail", "skip" or "pass"; the reason in expected_why
-function expected(name,	i, what, result) {
+function expected(name,	i, what, result, only) {
 	result = "pass"
+	only = own(name)
 	for (i = 1; i <= rules; i++) {
 		if (!glob(name, rule_case[i]) || !here(rule_where[i]))
 			continue
+		if (only && rule_base[i] == "") {
+			used[i] = 1
+			continue
+		}
 		what = outcome(rule_what[i])
 		if (what == "pass")
 			continue
@@ -79,6 +99,8 @@ function expected(name,	i, what, result) {
 
 # outcome(WHAT): of that field, with the topics that this kernel has
 function outcome(what) {
+	if (what == "pass")
+		return "pass"
 	if (what == "skip")
 		return "skip"
 	if (sub(/^skip\//, "", what))
@@ -222,7 +244,8 @@ END {
 		report("FAIL", "verdict", "lines lost: " cases + 0 " results here, but " end_line)
 	if (kunit && filter == "*" && !not_loaded)
 		for (i = 1; i <= rules; i++)
-			if (!(i in used) && here(rule_where[i]) && outcome(rule_what[i]) != "pass")
+			if (!(i in used) && here(rule_where[i]) && outcome(rule_what[i]) != "pass" &&
+			    !(rule_base[i] == "" && own(rule_case[i])))
 				report("FAIL", rule_case[i], "in tests/expected for this machine, but never ran")
 	exit failures > 0
 }

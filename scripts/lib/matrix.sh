@@ -32,8 +32,17 @@ narrow() {
 		"scripts/matrix.list has the cells; leave a variable out"
 }
 
-# cells LIST: its cells that were asked for, a line each
+# cells LIST: its cells that were asked for, and that BASE has, a line each
 cells() {
+	local arch rest variant
+	all_cells "$1" | while read -r arch rest; do
+		read -r _ _ variant _ <<<"$rest"
+		[ "$variant" = - ] || [ -n "$(ARCH=$arch VARIANT=$variant variant_files)" ] || continue
+		echo "$arch $rest"
+	done
+}
+
+all_cells() {
 	awk -v list="$1" -v a="$only_arch" -v m="$only_machine" -v f="$only_flavor" -v v="$only_variant" '
 		function wanted(only, word) { return only == "" || index(" " only " ", " " word " ") }
 		!/^#/ && index("," $1 ",", "," list ",") && wanted(a, $2) && wanted(v, $5) {
