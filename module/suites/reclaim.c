@@ -952,7 +952,7 @@ static vm_fault_t insert_mixed(struct vm_fault *vmf)
 
 static void touch_mixed(void *unused, unsigned int id)
 {
-	u64 value;
+	u64 value __maybe_unused;
 
 	/* The first thread attaches the table that the others then find. */
 	if (get_user(value, (u64 __user *)(PTWALK_BASE + id * PAGE_SIZE)))
