@@ -17,6 +17,14 @@ test_unknown_arch() {
 	[ ! -e "$T/b/v6.12/kernel" ]
 }
 
+test_doctor_and_demo() {
+	refused 2 "unknown ARCH 'mips'" 'some of: x86_64 ppc64le arm64' m doctor ARCH=mips
+	refused 2 "unknown ARCH 'mips'" 'some of: .*x86_64' m demo ARCH=mips
+	refused 2 "unknown MACHINE 'pc'" 'some of: x86 ' m lava MACHINE=pc
+	PATH=$(without aarch64-linux-gnu-gcc) refused 2 'no aarch64-linux-gnu-gcc' 'apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross' \
+		m doctor ARCH=arm64
+}
+
 test_unknown_machine() {
 	refused 2 "unknown MACHINE 'radix' for ARCH=x86_64" 'one of: x86' m boot ARCH=x86_64 MMU=radix
 	refused 2 "unknown MACHINE 'nohash'" 'one of: radix hash powernv' m boot ARCH=ppc64le MACHINE=nohash
