@@ -32,7 +32,6 @@
 #define NR_TABLES	16
 #define LEN		(NR_TABLES * TABLE)
 #define BASE		((char *)(1UL << 42))	/* far from the heap */
-#define OTHER		(BASE + 2 * LEN)
 /* A page in each table for both files, and one to spare. */
 #define POOL		(2 * NR_TABLES + 2)
 #define POOL_FILE	"/proc/sys/vm/nr_hugepages"
@@ -199,7 +198,6 @@ static void one_round(int (*leave)(void))
 	usleep(2000);
 	stop_walker();
 	munmap(BASE, LEN);
-	munmap(OTHER, LEN);
 	tell('u');
 }
 
@@ -275,11 +273,6 @@ static int protect_middles(void)
 	return 0;
 }
 
-static int move_it(void)
-{
-	return mremap(BASE, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, OTHER) == OTHER ? 0 : -1;
-}
-
 static int punch_holes(void)
 {
 	return fallocate(shared_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LEN);
@@ -326,12 +319,6 @@ static void mprotect_of_their_middle(void)
 	leave_and_reuse(protect_middles);
 }
 
-/* Broken: the same, when a shared file is mapped elsewhere. */
-static void mremap_of_shared_tables(void)
-{
-	leave_and_reuse(move_it);
-}
-
 /* Broken: the same, when a part of a shared file is given back. */
 static void hole_punch_of_shared_tables(void)
 {
@@ -357,7 +344,6 @@ static const struct {
 #define CASE(f) { #f, f }
 	CASE(munmap_of_shared_tables),
 	CASE(mprotect_of_their_middle),
-	CASE(mremap_of_shared_tables),
 	CASE(hole_punch_of_shared_tables),
 	CASE(fork_with_shared_tables),
 	CASE(exit_of_shared_tables),

@@ -289,7 +289,6 @@ static void csd_queue_cpu(void *data, const unsigned int cpu,
 static void leave_without(struct kunit *test, struct mm_struct *mm)
 {
 	left_out.mm = mm;
-	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "csd_queue_cpu", csd_queue_cpu, NULL));
 	cpumask_clear_cpu(ptwalk_other_cpu(), mm_cpumask(mm));
 	WRITE_ONCE(left_out.task, current);
 	KUNIT_EXPECT_EQ(test, 0, leave_table());
@@ -335,6 +334,8 @@ static void change_under_gup(struct kunit *test, int nr, bool at_pud, unsigned i
 		.entry = at_pud ? pud_entry(s.mm, addr) :
 				  (void *)ptwalk_pmd_offset(s.mm, addr),
 	};
+	/* First of all: code that is patched interrupts every CPU. */
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "csd_queue_cpu", csd_queue_cpu, NULL));
 	h = hold_gup(test, s.mm, how);
 	leave_without(test, s.mm);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_process_do(s.p[0], change));
