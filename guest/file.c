@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -31,6 +32,13 @@ long number_in(const char *path, const char *key)
 	if (f)
 		fclose(f);
 	return found ? atol(line + len + strspn(line + len, ": \t")) : -1;
+}
+
+bool counts_kernel_tables(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && atoi(name.release) >= 7;
 }
 
 bool cpuinfo_says(const char *key, const char *value)

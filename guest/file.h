@@ -25,6 +25,15 @@ bool write_file(const char *path, const char *text);
 long number_in(const char *path, const char *key);
 
 /**
+ * counts_kernel_tables() - whether nr_page_table_pages has tables of the kernel, too
+ *
+ * These come with vmalloc(), and stay.
+ *
+ * Return: true on v7.3.
+ */
+bool counts_kernel_tables(void);
+
+/**
  * cpuinfo_says() - what the kernel tells of the CPU
  * @key: how a line of /proc/cpuinfo begins
  * @value: what it contains, in upper or lower case

@@ -50,6 +50,7 @@ enum {
 	COMPLAINT_LINES	= 25,	/* shown after the line that complains */
 	SETTLE_SECONDS	= 10,	/* for what ends by itself, such as grace periods */
 	LEAK_SLACK	= 4,	/* table pages: PID 1 itself may use some more */
+	KERNEL_SLACK	= 64,	/* ... and the kernel, where its tables are counted */
 };
 
 static int verdict_fd = 1, kmsg_fd = -1;
@@ -655,16 +656,17 @@ static long page_tables_in_use(void)
 
 static void check_leaks(void)
 {
+	long slack = counts_kernel_tables() ? KERNEL_SLACK : LEAK_SLACK;
 	long until = seconds() + SETTLE_SECONDS;
 	long after = page_tables() - page_tables_in_use();
 
-	while (after > tables_before + LEAK_SLACK && seconds() < until) {
+	while (after > tables_before + slack && seconds() < until) {
 		usleep(200000);
 		after = page_tables() - page_tables_in_use();
 	}
 	verdict("vmstat: nr_page_table_pages before=%ld after=%ld\n",
 		tables_before, after);
-	if (after > tables_before + LEAK_SLACK) {
+	if (after > tables_before + slack) {
 		verdict("complaint: %ld pages of page tables leaked\n",
 			after - tables_before);
 		complaints++;

@@ -9,6 +9,8 @@
 #ifndef _PTWALK_KERNEL_H
 #define _PTWALK_KERNEL_H
 
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/coredump.h>
@@ -96,6 +98,26 @@ static inline unsigned long *ptwalk_page_flags(struct page *page)
 	return &page->flags;
 #endif
 }
+
+/* Opens a file for the kthreads of KUnit, whose root is empty in v7.3. */
+static inline struct file *ptwalk_open(const char *path, int flags)
+{
+#if PTWALK_V7
+	struct file *file = NULL;
+
+	scoped_with_init_fs()
+		file = filp_open(path, flags, 0);
+	return file;
+#else
+	return filp_open(path, flags, 0);
+#endif
+}
+
+/*
+ * How many page tables may appear without a leak.  v7.3 counts those of the kernel,
+ * which come with vmalloc() and stay.
+ */
+#define PTWALK_TABLES_SLACK	(PTWALK_V7 ? 4 : 0)
 
 static inline struct file *ptwalk_shmem_file(unsigned long len)
 {

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "../kernel.h"
 #include "ptwalk.h"
 
 /* Below PTWALK_BASE, in no page table that a case looks at */
@@ -81,7 +82,7 @@ static ssize_t read_some(struct file *file, char *buf, size_t len, loff_t *pos)
  */
 int ptwalk_file_read(const char *path, char *buf, size_t size)
 {
-	struct file *file = filp_open(path, O_RDONLY, 0);
+	struct file *file = ptwalk_open(path, O_RDONLY);
 	size_t done = 0;
 	loff_t pos = 0;
 	ssize_t n;
@@ -107,7 +108,7 @@ int ptwalk_file_read(const char *path, char *buf, size_t size)
  */
 int ptwalk_file_write(const char *path, const char *text)
 {
-	struct file *file = filp_open(path, O_WRONLY, 0);
+	struct file *file = ptwalk_open(path, O_WRONLY);
 	loff_t pos = 0;
 	ssize_t ret;
 

@@ -6,7 +6,6 @@
  * powerpc cuts several tables out of a page and frees the page with the last of
  * them.  So these cases free a page full of tables under a walker.
  */
-#include <linux/mmap_lock.h>
 
 #define PTWALK_GATHER
 #include "../kernel.h"

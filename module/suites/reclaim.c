@@ -527,7 +527,7 @@ static struct file *uffd_for_base(struct kunit *test)
 		.range = { PTWALK_BASE, PMD_SIZE },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	struct file *dev = filp_open("/dev/userfaultfd", O_RDWR, 0), *uffd;
+	struct file *dev = ptwalk_open("/dev/userfaultfd", O_RDWR), *uffd;
 	long fd;
 
 	if (IS_ERR(dev))
@@ -1127,6 +1127,8 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct flushes *flushes;
 
+	if (PTWALK_V7 && !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT))
+		kunit_skip(test, "needs a CPU with the bug itlb_multihit");
 	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, 0);

@@ -83,7 +83,7 @@ static void watch_by_uffd(struct kunit *test)
 		.range = { PRIVATE, HPAGE_PMD_SIZE },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	struct file *dev = filp_open("/dev/userfaultfd", O_RDWR, 0), *uffd;
+	struct file *dev = ptwalk_open("/dev/userfaultfd", O_RDWR), *uffd;
 	long fd;
 
 	if (IS_ERR(dev))
