@@ -445,7 +445,7 @@ static void run_without_memory_fits_the_gather(struct kunit *test)
 			percpu_counter_sum(&current->mm->rss_stat[MM_ANONPAGES]));
 }
 
-/**
+/*
  * struct tables - MADV_DONTNEED that frees tables
  * @name: what it is called in the results
  * @nr: how many tables
