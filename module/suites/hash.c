@@ -442,92 +442,6 @@ static bool map_page(struct mm_struct *mm, unsigned long addr)
 	return !ret;
 }
 
-#define SLICE		BIT(40)
-#define NR_SLICES	100
-
-/* Any 4 kB of memory.  Taken for 64 kB, their number is that of other memory. */
-static int mmap_4k(struct file *file, struct vm_area_struct *vma)
-{
-	unsigned long pfn = page_to_phys(ZERO_PAGE(0)) >> 12;
-
-	return remap_4k_pfn(vma, vma->vm_start, pfn, vma->vm_page_prot);
-}
-
-static const struct file_operations fops_4k = {
-	.owner	= THIS_MODULE,
-	.mmap	= mmap_4k,
-};
-
-/* A 64K translation was inserted last */
-static bool has_64k_hpte(struct mm_struct *mm, unsigned long addr)
-{
-	pte_t *table = ptwalk_table(mm, addr);
-	unsigned long pte;
-
-	if (!table)
-		return false;
-	pte = pte_val(READ_ONCE(table[pte_index(addr)]));
-	return pte & H_PAGE_HASHPTE && !(pte & H_PAGE_COMBO);
-}
-
-/*
- * The first 4 kB page in a slice makes all of it one of 4 kB pages, for as long as
- * anything is mapped there, so each slice is good for one try.  The neighbour keeps
- * the page table.
- */
-static bool flip_to_4k(struct kunit *test, struct mm_struct *mm, struct file *file,
-		       struct tagged *t)
-{
-	unsigned long addr = t->addr;
-	bool bad;
-
-	ptwalk_map(test, addr, 2 * PAGE_SIZE);
-	KUNIT_ASSERT_TRUE(test, map_page(mm, addr + PAGE_SIZE));
-	KUNIT_ASSERT_TRUE(test, map_page(mm, addr));
-	usleep_range(1000, 2000);	/* let the threads get at it */
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
-	KUNIT_ASSERT_EQ(test, addr, vm_mmap(file, addr, PAGE_SIZE, PROT_READ,
-					    MAP_FIXED | MAP_SHARED, 0));
-	begin_reads(t, 0);
-	end_reads(t);
-	bad = has_64k_hpte(mm, addr);
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, 2 * PAGE_SIZE));
-	return bad;
-}
-
-/* Broken: a process that maps 4 kB of a device gets 64 kB of something else. */
-static void no_4k_page_is_hashed_as_64k(struct kunit *test)
-{
-	unsigned long end = ptwalk_race_end();
-	struct ptwalk_crew *crew;
-	unsigned int i, bad = 0;
-	struct mm_struct *mm;
-	struct file *file;
-	struct tagged *t;
-
-	need_hash(test);
-	if (!IS_ENABLED(CONFIG_PPC_64K_PAGES))
-		kunit_skip(test, "needs CONFIG_PPC_64K_PAGES");
-	t = ptwalk_zalloc(test, sizeof(*t));
-	t->len = PAGE_SIZE;
-	t->addr = PTWALK_BASE;
-	mm = ptwalk_mm_enter(test);
-	file = ptwalk_own_file(test, anon_inode_getfile("[ptwalk]", &fops_4k, NULL,
-							O_RDONLY));
-	crew = ptwalk_crew(test, mm, cpu_online_mask, read_tags, t);
-	for (i = 1; i < NR_SLICES && ptwalk_race_is_on(end, i > 1); i++) {
-		WRITE_ONCE(t->addr, i * SLICE);
-		bad += flip_to_4k(test, mm, file, t);
-	}
-	ptwalk_crew_stop(crew);
-	kunit_info(test, "flips=%u bad=%u reads=%lu wrong=%lu\n", i - 1, bad,
-		   sum(t->reads), sum(t->wrong));
-	KUNIT_EXPECT_GT(test, sum(t->reads), 0);
-	KUNIT_EXPECT_EQ(test, sum(t->wrong), 0);
-	KUNIT_EXPECT_EQ(test, bad, 0);
-}
-
-
 /* An emulator may suspend a CPU for a while with the entry locked. */
 #define BUSY_MS		3000
 
@@ -694,7 +608,6 @@ static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(detached_tables_are_met),
-	KUNIT_CASE_SLOW(no_4k_page_is_hashed_as_64k),
 	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
 	KUNIT_CASE_SLOW(no_translation_of_another_kind_is_left),
 	KUNIT_CASE(no_table_is_taken_for_its_neighbour),
