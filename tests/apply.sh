@@ -290,7 +290,7 @@ test_apply_real_series() {
 	"$top/scripts/apply"
 	same "$k" "$k.patched"
 	env TOPICS=kvm-hv "$top/scripts/unapply"
-	refused 2 'collapse: still needed by hash docs' 'collapse hash docs' env TOPICS=collapse "$top/scripts/unapply"
+	refused 2 'collapse: still needed by hash unshare docs' 'collapse hash unshare docs' env TOPICS=collapse "$top/scripts/unapply"
 	"$top/scripts/unapply"
 	git -C "$k" diff --exit-code source
 }
