@@ -10,7 +10,7 @@
 //
 // Confidence: Low
 // Copyright: (C) 2026 ptwalk
-// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, hash_page_mm, lookup_address_in_pgd, gup_fast_pgd_range, pmd_offset_lockless
+// Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, hash_page_mm, lookup_address_in_pgd, lookup_address_in_pgd_attr, gup_fast_pgd_range, pmd_offset_lockless
 // Comments: looks at one function at a time
 // Options: --no-includes --include-headers --defined CONFIG_HUGETLB_PAGE --defined CONFIG_PPC_64K_PAGES
 
