@@ -124,7 +124,6 @@ static void count_line(const char *line)
 {
 	static const char * const waits[] = {
 		" func=tlb_remove_table_smp_sync", " func=do_serialize",
-		" func=tlb_sync_walkers_ipi",
 	};
 	char pid[32], *at;
 

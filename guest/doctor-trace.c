@@ -25,7 +25,6 @@
 const char * const walker_functions[] = {
 	"tlb_remove_table_smp_sync",	/* mm/mmu_gather.c: all CPUs */
 	"do_serialize",			/* powerpc: those of the mm */
-	"tlb_sync_walkers_ipi",		/* the series: those of the mm */
 	NULL
 };
 

@@ -78,6 +78,7 @@ struct kvm_case {
 	void (*storms[6])(struct storm *storm);
 	void (*run)(void);		/* instead of storms, once the guest is there */
 	size_t slot_size;		/* of the memory, if not all of it */
+	double seconds;			/* that it takes at least to show the fault */
 };
 
 /* The VM of the current case */
@@ -660,7 +661,8 @@ static const struct kvm_case cases[] = {
 	/* Broken: a guest loses stores when logging is switched on or off. */
 	{ "dirty_log_switched", ZAPS, .storms = { switch_dirty_log, zap, collapse, split_page } },
 	/* Broken: pages of another slot are in the dirty log when huge mappings become small. */
-	{ "dirty_log_switched_off", LOGS_LONG, .storms = { flap_dirty_log, read_long_log } },
+	{ "dirty_log_switched_off", LOGS_LONG, .storms = { flap_dirty_log, read_long_log },
+	  .seconds = 4 },
 	/* Broken: reading the dirty log while the tables of a guest are replaced is an oops. */
 	{ "dirty_log_while_tables_go", LOGS_LONG | IDLE, .storms = { read_long_log, switch_tables } },
 	/* Broken: live migration leaves pages behind if the tables were replaced meanwhile. */
@@ -692,7 +694,8 @@ static void start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
 
 static void run_guest(struct storm *storms, int n)
 {
-	double until = now() + case_seconds();
+	double seconds = case_seconds();
+	double until = now() + (seconds > vm.test->seconds ? seconds : vm.test->seconds);
 	unsigned int v;
 
 	for (v = 0; v < vm.vcpus; v++)
