@@ -1078,11 +1078,13 @@ static void collapse_goes_past_what_was_given_back(struct kunit *test)
  * @pml: the lock of a PMD table
  * @locked: number of flushes with @pml held
  * @all: number of all flushes
+ * @steps: the most that one of them covers, in what it steps by
  */
 struct flushes {
 	struct task_struct *task;
 	spinlock_t *pml;
 	unsigned int locked, all;
+	unsigned long steps;
 };
 
 static void on_tlb_flush(void *data, int reason, unsigned long pages)
@@ -1094,6 +1096,39 @@ static void on_tlb_flush(void *data, int reason, unsigned long pages)
 		return;
 	flushes->all++;
 	flushes->locked += spin_is_locked(flushes->pml);
+	flushes->steps = max(flushes->steps, pages);
+}
+
+static void zap_in_two(struct kunit *test, unsigned long addr)
+{
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(addr, PMD_SIZE - PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(addr), PAGE_SIZE));
+}
+
+/*
+ * Broken: a CPU walks, speculatively, into the last of several tables that were
+ * freed, which belongs to others by now.
+ */
+static void each_empty_table_is_flushed(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
+	struct flushes *flushes;
+	unsigned int i;
+
+	needs_reclaim(test);
+	flushes = ptwalk_zalloc(test, sizeof(*flushes));
+	flushes->pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PTWALK_BASE));
+	/* Pages would be flushed, too. */
+	for (i = 0; i < NR_TABLES; i++)
+		zap_in_two(test, table_addr(i));
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "tlb_flush", on_tlb_flush,
+					     flushes));
+	WRITE_ONCE(flushes->task, current);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, NR_TABLES * PMD_SIZE));
+	WRITE_ONCE(flushes->task, NULL);
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	/* From the first address of the first table, to one of the last */
+	KUNIT_EXPECT_GE(test, flushes->steps, NR_TABLES - 1);
 }
 
 /* Flushes of MADV_DONTNEED of code, on a CPU with iTLB multihit or without */
@@ -1267,6 +1302,7 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(collapse_goes_past_what_was_given_back),
 #endif
 #ifdef CONFIG_X86_64
+	KUNIT_CASE(each_empty_table_is_flushed),
 	KUNIT_CASE(executable_memory_is_flushed_first),
 #endif
 	{}
