@@ -35,7 +35,7 @@ bool calls_have_tlbie(void);
 
 /**
  * calls_start() - begins to count
- * @children: count what children of this process do, too
+ * @children: count what all processes do, as a child's calls are wanted
  *
  * Return: true if done; otherwise errno says why.
  */
