@@ -470,11 +470,7 @@ static void waste_finds_nothing(void)
 	munmap(AREA, TABLES * SPAN);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
-#define CASE(f) { #f, f }
+static const struct suite_case cases[] = {
 	CASE(who_counts_what_is_interrupted),
 	CASE(who_finds_nobody_interrupted),
 	CASE(who_tells_tlb_flushes_apart),
@@ -483,23 +479,13 @@ static const struct {
 	CASE(bench_gives_times_of_hardware_only),
 	CASE(text_fits_a_terminal),
 	CASE(doctor_says_what_is_missing),
+	{ NULL, NULL }
 };
-
-static const char *case_name(unsigned int i)
-{
-	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
-}
-
-static void run_case(unsigned int i)
-{
-	cases[i].run();
-}
 
 int main(int argc, char **argv)
 {
 	static const struct suite suite = {
-		.name = "ptwalk_doctor", .seconds = 3,
-		.case_name = case_name, .run = run_case,
+		.name = "ptwalk_doctor", .seconds = 3, .cases = cases,
 	};
 
 	return run_suite(&suite, argc, argv);

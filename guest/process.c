@@ -219,7 +219,7 @@ static int touch_sparsely(void)
 }
 
 /*
- * Broken: a process is killed for want of the memory of page tables that others
+ * Broken: a process is OOM-killed because of page tables that others
  * have left.
  */
 static void exits_leave_room_in_a_memcg(void)
@@ -471,34 +471,20 @@ static void killed_process_lets_go_of_its_program(void)
 	unlink(VICTIM);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
-#define CASE(f) { #f, f }
+static const struct suite_case cases[] = {
 	CASE(exits_leave_room_in_a_memcg),
 	CASE(collapse_in_a_full_memcg_kills_nobody),
 	CASE(killed_process_lets_go_of_its_program),
 	/* Where they fail there is a process that cannot be killed. */
 	CASE(mremap_of_hugetlb_returns),
 	CASE(mremap_leaves_tables_of_others_alone),
+	{ NULL, NULL }
 };
-
-static const char *case_name(unsigned int i)
-{
-	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
-}
-
-static void run_case(unsigned int i)
-{
-	cases[i].run();
-}
 
 int main(int argc, char **argv)
 {
 	static const struct suite suite = {
-		.name = "ptwalk_process", .seconds = 5,
-		.case_name = case_name, .run = run_case,
+		.name = "ptwalk_process", .seconds = 5, .cases = cases,
 	};
 
 	page_size = sysconf(_SC_PAGESIZE);

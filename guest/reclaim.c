@@ -374,7 +374,7 @@ out:
 	close(fd);
 }
 
-/* Broken: a monitor is told that a page is there, and nobody fills it in. */
+/* Broken: UFFDIO_COPY reports a page that is not there, and the fault never ends. */
 static void uffd_copy_versus_dontneed(void)
 {
 	uffd_fill_versus_dontneed("UFFDIO_COPY", uffd_copy);
@@ -569,11 +569,7 @@ static void unregister_wakes_faults(void)
 	close(fd);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
-#define CASE(f) { #f, f }
+static const struct suite_case cases[] = {
 	CASE(fork_versus_dontneed),
 	CASE(mremap_versus_dontneed),
 	CASE(uffd_move_versus_dontneed),
@@ -583,23 +579,13 @@ static const struct {
 	CASE(unregister_wakes_faults),
 	CASE(locked_tables_are_freed),
 	CASE(secret_tables_are_freed),
+	{ NULL, NULL }
 };
-
-static const char *case_name(unsigned int i)
-{
-	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
-}
-
-static void run_case(unsigned int i)
-{
-	cases[i].run();
-}
 
 int main(int argc, char **argv)
 {
 	static const struct suite suite = {
-		.name = "ptwalk_reclaim_user", .seconds = 3,
-		.case_name = case_name, .run = run_case,
+		.name = "ptwalk_reclaim_user", .seconds = 3, .cases = cases,
 	};
 
 	page_size = sysconf(_SC_PAGESIZE);

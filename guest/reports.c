@@ -472,34 +472,20 @@ static void mrelease_versus_exit(void)
 		fail("no process was reaped");
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
-#define CASE(f) { #f, f }
+static const struct suite_case cases[] = {
 	CASE(exit_with_shared_tables_waits_for_nobody),
 	CASE(dontneed_versus_pageout),
 	CASE(dontneed_versus_numa_hinting),
 	CASE(one_call_frees_all_tables),
 	CASE(idle_cpu_cost),
 	CASE(mrelease_versus_exit),
+	{ NULL, NULL }
 };
-
-static const char *case_name(unsigned int i)
-{
-	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
-}
-
-static void run_case(unsigned int i)
-{
-	cases[i].run();
-}
 
 int main(int argc, char **argv)
 {
 	static const struct suite suite = {
-		.name = "ptwalk_reports", .seconds = 3,
-		.case_name = case_name, .run = run_case,
+		.name = "ptwalk_reports", .seconds = 3, .cases = cases,
 	};
 
 	page_size = sysconf(_SC_PAGESIZE);

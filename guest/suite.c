@@ -62,6 +62,19 @@ double case_seconds(void)
 	return seconds;
 }
 
+static const char *case_name(const struct suite *suite, unsigned int i)
+{
+	return suite->cases ? suite->cases[i].name : suite->case_name(i);
+}
+
+static void run_case(const struct suite *suite, unsigned int i)
+{
+	if (suite->cases)
+		suite->cases[i].run();
+	else
+		suite->run(i);
+}
+
 int run_suite(const struct suite *suite, int argc, char **argv)
 {
 	const char *glob = argc > 1 ? argv[1] : "*", *name;
@@ -71,17 +84,17 @@ int run_suite(const struct suite *suite, int argc, char **argv)
 	if (argc > 2)
 		sscanf(argv[2], "seconds=%lf", &seconds);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (i = 0; (name = suite->case_name(i)); i++)
+	for (i = 0; (name = case_name(suite, i)); i++)
 		n += !fnmatch(glob, name, 0);
 	printf("KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: %s\n    1..%u\n",
 	       suite->name, n);
 	n = 0;
-	for (i = 0; (name = suite->case_name(i)); i++) {
+	for (i = 0; (name = case_name(suite, i)); i++) {
 		if (fnmatch(glob, name, 0))
 			continue;
 		failed = false;
 		skipped = false;
-		suite->run(i);
+		run_case(suite, i);
 		printf("    %sok %u %s%s%s\n", failed ? "not " : "", ++n, name,
 		       failed ? " # " : skipped ? " # SKIP " : "", over() ? why : "");
 		bad += failed;

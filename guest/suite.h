@@ -10,15 +10,29 @@
 #include <stdbool.h>
 
 /**
+ * struct suite_case - a case that is a function
+ * @name: its name
+ * @run: calls fail() or skip(), or neither
+ */
+struct suite_case {
+	const char *name;
+	void (*run)(void);
+};
+
+#define CASE(f)	{ #f, f }
+
+/**
  * struct suite - its name, and its cases
  * @name: as the program is called
  * @seconds: how long a case runs, unless "seconds=" is given
+ * @cases: the cases, up to one without a name; NULL if the next two say what they are
  * @case_name: name of case number @i, NULL behind the last one
  * @run: runs it; calls fail() or skip(), or neither
  */
 struct suite {
 	const char *name;
 	double seconds;
+	const struct suite_case *cases;
 	const char *(*case_name)(unsigned int i);
 	void (*run)(unsigned int i);
 };

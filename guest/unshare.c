@@ -337,33 +337,19 @@ static void exit_of_shared_tables(void)
 	leave_and_reuse(exit_alone);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
-#define CASE(f) { #f, f }
+static const struct suite_case cases[] = {
 	CASE(munmap_of_shared_tables),
 	CASE(mprotect_of_their_middle),
 	CASE(hole_punch_of_shared_tables),
 	CASE(fork_with_shared_tables),
 	CASE(exit_of_shared_tables),
+	{ NULL, NULL }
 };
-
-static const char *case_name(unsigned int i)
-{
-	return i < sizeof(cases) / sizeof(cases[0]) ? cases[i].name : NULL;
-}
-
-static void run_case(unsigned int i)
-{
-	cases[i].run();
-}
 
 int main(int argc, char **argv)
 {
 	static const struct suite suite = {
-		.name = "ptwalk_unshare_user", .seconds = 3,
-		.case_name = case_name, .run = run_case,
+		.name = "ptwalk_unshare_user", .seconds = 3, .cases = cases,
 	};
 
 	return run_suite(&suite, argc, argv);
