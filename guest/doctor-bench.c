@@ -458,7 +458,7 @@ static void print_head(void)
 	if (geteuid())
 		printf("Not root: interrupts are not counted.\n");
 	if (emulator)
-		printf("Emulated by %s.\nIts clock shows nothing: there are no times.\n"
+		printf("Emulated by %s.\nIts clock is not real, so there are no times.\n"
 		       "\n%-16s %15s\n%-16s %7s %7s\n", emulator,
 		       "", "CPUs/call for", "", "walkers", "TLB");
 	else
@@ -581,7 +581,7 @@ int compare(int argc, char **argv)
 	before = read_all(argv[0]);
 	after = read_all(argv[1]);
 	if (!before || !after)
-		return missing("ptwalk-doctor bench --json >FILE", "%s is no result of it",
+		return missing("ptwalk-doctor bench --json >FILE", "%s is no result of bench",
 			       argv[before ? 1 : 0]);
 	printf("%-16s %17s %17s %17s\n", "before, after", "walkers, CPUs/call",
 	       "a call, us (p50)", "CPU kept, us (p99)");

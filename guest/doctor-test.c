@@ -238,7 +238,7 @@ static void collapse(void)
 	}
 }
 
-/* Broken: the doctor says another number than the kernel's own buffer has. */
+/* Broken: the doctor reports a wrong number of interrupted CPUs. */
 static void who_counts_what_is_interrupted(void)
 {
 	if (!thp_size()) {
@@ -250,7 +250,10 @@ static void who_counts_what_is_interrupted(void)
 		fail("%ld CPUs interrupted, the doctor says %ld", ours.walkers, doctors.walkers);
 }
 
-/* Broken: the doctor shows an operator that his CPUs are interrupted to wait. */
+/*
+ * Broken: ptwalk-doctor shows CPUs that the kernel interrupts to wait for
+ * walkers.
+ */
 static void who_finds_nobody_interrupted(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -294,7 +297,10 @@ static void flush(void)
 	}
 }
 
-/* Broken: flushes of TLBs are not counted, or as waits for walkers. */
+/*
+ * Broken: the doctor does not count TLB flushes, or counts them as waits for
+ * walkers.
+ */
 static void who_tells_tlb_flushes_apart(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -321,7 +327,7 @@ static void who_tells_tlb_flushes_apart(void)
 		fail("%ld CPUs waited for, not %ld", doctors.walkers, ours.walkers);
 }
 
-/* Broken: a user is not told what to do. */
+/* Broken: the doctor fails without saying what to do. */
 static void doctor_says_what_is_missing(void)
 {
 	int rc = doctor(NOBODY, (char *)"who", (char *)"1");
@@ -338,7 +344,7 @@ static void doctor_says_what_is_missing(void)
 		fail("status %d for wrong usage", rc);
 }
 
-/* Broken: a table is cut off by the terminal. */
+/* Broken: a table is wider than the terminal. */
 static void text_fits_a_terminal(void)
 {
 	if (doctor(0, (char *)"who", (char *)"1"))
@@ -352,7 +358,7 @@ static void text_fits_a_terminal(void)
 	expect_width();
 }
 
-/* Broken: a time that an emulator made up is taken for one. */
+/* Broken: the doctor reports times of an emulated clock. */
 static void bench_gives_times_of_hardware_only(void)
 {
 	bool emulated;
@@ -422,7 +428,7 @@ static void in_use(char *mem)
 	close(fd);
 }
 
-/* Broken: the doctor says another number of kB than the process gets back. */
+/* Broken: the doctor reports a wrong size of the empty tables. */
 static void waste_is_what_unmapping_frees(void)
 {
 	char *mem = AREA, *used = AREA + 4 * TABLES * SPAN;
@@ -448,7 +454,7 @@ static void waste_is_what_unmapping_frees(void)
 	munmap(used, 2 * TABLES * SPAN);
 }
 
-/* Broken: empty tables stay, and the doctor shows it. */
+/* Broken: ptwalk-doctor shows empty tables that the kernel keeps. */
 static void waste_finds_nothing(void)
 {
 	long before, said;

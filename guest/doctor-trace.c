@@ -140,10 +140,10 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 	s->fd = -1;
 	s->functions = functions;
 	if (geteuid())
-		return missing("run it as root", "tracing is root's"), false;
+		return missing("run it as root", "tracing needs root"), false;
 	top = tracefs();
 	if (!top)
-		return missing("a kernel with CONFIG_TRACING, as those of distributions have; in a container: run it outside",
+		return missing("use a kernel with CONFIG_TRACING; in a container, run it on the host",
 			       "there is no tracefs"), false;
 	snprintf(path, sizeof(path), "%s/" EVENT, top);
 	if (access(path, F_OK))
@@ -154,7 +154,7 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 	snprintf(s->dir, sizeof(s->dir), "%s/instances/" PREFIX "%d-%s", top, getpid(), name);
 	if (mkdir(s->dir, 0700)) {
 		missing(errno == EPERM || errno == EACCES ?
-			"in a container or under lockdown: run it outside" : NULL,
+			"run it on the host, outside a container and without lockdown" : NULL,
 			"%s: %s", s->dir, strerror(errno));
 		return false;
 	}

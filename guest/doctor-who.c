@@ -251,7 +251,7 @@ static void print_json(double took, const struct stream *walkers, const struct s
 static void print_lost(const struct stream *s, const char *what)
 {
 	if (s->lost)
-		printf("%ld more were lost, for the buffer was full: %s\n", s->lost, what);
+		printf("%ld more were lost because the buffer was full: %s\n", s->lost, what);
 }
 
 #define SHOWN	20

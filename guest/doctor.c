@@ -24,25 +24,25 @@ bool json;
 volatile sig_atomic_t interrupted;
 
 static const char help[] =
-"usage: ptwalk-doctor who [SECONDS]        who is interrupted (default: 10 s)\n"
+"usage: ptwalk-doctor who [SECONDS]        which CPUs are interrupted (default: 10 s)\n"
 "       ptwalk-doctor waste [PID...]       how much memory empty page tables take\n"
-"       ptwalk-doctor bench [REPEATS]      what some calls cost, and cost others\n"
-"       ptwalk-doctor compare BEFORE AFTER of two files of \"bench --json\"\n"
-"       --json                             for programs, instead of text\n"
+"       ptwalk-doctor bench [REPEATS]      what calls cost the caller and other CPUs\n"
+"       ptwalk-doctor compare BEFORE AFTER compares two files of \"bench --json\"\n"
+"       --json                             prints JSON instead of text\n"
 "\n"
 "who    counts the CPUs that the kernel interrupts to wait until no CPU walks\n"
 "       page tables without a lock (GUP-fast, for instance), by process and\n"
-"       cause, and those that it interrupts to flush their TLBs.  Isolated CPUs\n"
-"       (isolcpus=, nohz_full=, cpuset partitions) are told apart.  Needs root.\n"
+"       cause, and those that it interrupts to flush their TLBs.  It shows isolated\n"
+"       CPUs (isolcpus=, nohz_full=, cpuset partitions) separately.  Needs root.\n"
 "waste  compares VmPTE of each process, or of those given, with the tables that\n"
-"       its pages need.  Needs root for processes of others.\n"
+"       its pages need.  Needs root for processes of other users.\n"
 "bench  times collapse, munmap, MADV_DONTNEED and unsharing of hugetlb tables,\n"
-"       and how long a spinning CPU is kept meanwhile.  Run it on both kernels.\n"
-"       Counts interrupts, too, as root.  On an emulated machine (QEMU's TCG)\n"
+"       and how long they delay a spinning CPU.  Run it on both kernels.  As root\n"
+"       it also counts interrupts.  On an emulated machine (QEMU's TCG)\n"
 "       it only counts.\n"
 "\n"
-"Ctrl-C ends any of them early, and prints what is known until then.  Nothing is\n"
-"changed: tracing is used in an instance of its own, which is removed again.\n"
+"Ctrl-C ends a command early and prints the results so far.  Tracing uses an\n"
+"instance of its own, which is removed at the end.\n"
 "Exit status: 0, 1 if something is missing, 2 for wrong usage.\n";
 
 int missing(const char *cure, const char *fmt, ...)
@@ -142,7 +142,7 @@ const char *emulated(void)
 		if (file_says(path, "KVM"))
 			return NULL;
 	}
-	return "QEMU, for no clock of KVM's is there (modprobe ptp_kvm)";
+	return "QEMU: there is no clock of KVM (modprobe ptp_kvm)";
 #endif
 }
 

@@ -49,7 +49,7 @@ const char *quoted(const char *s);
 void print_machine(void);
 
 /**
- * emulated() - whether this machine is, so that its clock shows nothing
+ * emulated() - whether this machine is emulated, so that its clock is not real
  *
  * Return: the emulator; NULL if it is none that is known.
  */
@@ -73,7 +73,7 @@ struct call {
 /**
  * struct stream - calls of some functions, through an instance of tracing of its own
  * @functions: those that count
- * @lost: calls that are not counted, for the buffer was full
+ * @lost: calls that are not counted because the buffer was full
  * @failed: tracing did not give what it has to
  */
 struct stream {

@@ -383,13 +383,16 @@ static const struct op {
 	bool huge;	/* needs transparent huge pages */
 	bool allocates;	/* so that some of it can fail */
 } ops[] = {
-	/* Broken: a collapse that runs out of memory loses what it collapsed, or tells not to try again. */
+	/* Broken: a collapse that runs out of memory loses data, or fails with EINVAL. */
 	{ "collapse_anon", small_pages, collapse, is_intact, true, true },
-	/* Broken: the same, of shmem that is mapped twice. */
+	/* Broken: the same for shmem that is mapped twice. */
 	{ "collapse_shmem", two_mappings, collapse, both_are_intact, true, true },
-	/* Broken: mprotect() of a half of a huge page loses or mixes up pages when memory is short. */
+	/*
+	 * Broken: mprotect() of half a huge page loses or mixes up pages when
+	 * memory is short.
+	 */
 	{ "split_by_mprotect", huge_page, protect_half, is_intact, true, false },
-	/* Broken: the same, by munmap() of a half. */
+	/* Broken: the same for munmap() of half a huge page. */
 	{ "split_by_munmap", huge_page, unmap_half, half_is_intact, true, false },
 	/* Broken: mremap() of a huge page that runs out of memory leaves a part behind. */
 	{ "split_by_mremap", huge_page, move, is_intact, true, true },
@@ -397,20 +400,23 @@ static const struct op {
 	{ "munmap_of_tables", tables, unmap, rest_is_intact, false, true },
 	/* Broken: mremap() that runs out of memory for page tables loses what it moved. */
 	{ "mremap_of_tables", tables, move, is_intact, false, true },
-	/* Broken: a process is killed because a fault got no page table. */
+	/* Broken: a process is killed because a fault could not allocate a page table. */
 	{ "dontneed_and_fault", tables, give_back_and_touch, rest_is_intact, false, true },
-	/* Broken: the same, in a fault that maps neighbours of a page of a file. */
+	/* Broken: the same for a fault that also maps neighbouring pages of a file. */
 	{ "fault_around", cached, touch, neighbours_are_mapped, false, TABLES_ALLOCATE },
-	/* Broken: a child lacks memory of its parent, for which there was no page table. */
+	/*
+	 * Broken: a child lacks memory of its parent because a page table was
+	 * not allocated.
+	 */
 	{ "fork", small_pages, fork_and_look, is_intact, false, true },
-	/* Broken: UFFDIO_COPY that gets no page table fails for good. */
+	/* Broken: UFFDIO_COPY that could not allocate a page table fails when repeated. */
 	{ "uffd_copy", monitored_anon, fill_in, copy_is_intact, false, true },
-	/* Broken: UFFDIO_MOVE that gets no page table fails for good, or loses pages. */
+	/* Broken: the same for UFFDIO_MOVE, or it loses pages. */
 	{ "uffd_move", monitored_and_source, move_pages, each_is_in_one_place, false,
 	  TABLES_ALLOCATE },
-	/* Broken: memory is not write-protected, as there was no page table for its markers. */
+	/* Broken: memory is not write-protected because a page table was not allocated. */
 	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false, true },
-	/* Broken: a shared hugetlb PMD table is leaked, or a process is killed for want of one. */
+	/* Broken: a shared hugetlb PMD table is leaked, or a process is killed. */
 	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false, false },
 };
 

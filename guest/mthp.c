@@ -138,7 +138,7 @@ static void check(const char *mem)
 			fail("wrong content at %zu", i);
 }
 
-/* Broken: memory that becomes larger folios interrupts CPUs of others, many times. */
+/* Broken: collapse into larger folios interrupts every CPU many times. */
 static void collapse_broadcasts_nothing(unsigned int order)
 {
 	long want = TABLES * hpage_size / (page_size << order), before, done = 0, sync;

@@ -132,15 +132,18 @@ static void mremap_hugetlb(char *from, char *other)
 	write_file("/proc/sys/vm/nr_hugepages", number);
 }
 
-/* Broken: mremap() hangs, and so does all that looks at the process. */
+/*
+ * Broken: mremap() hangs, and so does every reader of the process's /proc
+ * files.
+ */
 static void mremap_of_hugetlb_returns(void)
 {
 	mremap_hugetlb(BASE, NULL);
 }
 
 /*
- * Broken: as above; or it moves a page into the table of another mapping, which
- * has that page already, and the page is never free again.
+ * Broken: as above; or a page is mapped twice in a shared table and is never
+ * freed.
  */
 static void mremap_leaves_tables_of_others_alone(void)
 {
@@ -219,8 +222,8 @@ static int touch_sparsely(void)
 }
 
 /*
- * Broken: a process is OOM-killed because of page tables that others
- * have left.
+ * Broken: a process is OOM-killed because of page tables of processes that have
+ * exited.
  */
 static void exits_leave_room_in_a_memcg(void)
 {
@@ -309,10 +312,7 @@ static int collapse_with_room(long room)
 	return status;
 }
 
-/*
- * Broken: the memcg has room for the huge page and not for its table, and the
- * OOM killer is called for a collapse, which nobody needs.
- */
+/* Broken: the OOM killer kills a process of a full memcg for a collapse. */
 static void collapse_in_a_full_memcg_kills_nobody(void)
 {
 	/* A CPU keeps up to 64 pages that are charged and not used. */
@@ -436,7 +436,7 @@ static void kill_victims(double end)
 }
 
 /*
- * Broken: a parent cannot write to the program of its child that was killed, as
+ * Broken: a parent cannot write to the program file of a killed child because
  * khugepaged keeps its address space.
  */
 static void killed_process_lets_go_of_its_program(void)

@@ -167,7 +167,7 @@ static uint64_t settled(uint64_t *ptr, uint64_t expected)
 	return value;
 }
 
-/* Broken: a child sees memory that is not its parent's. */
+/* Broken: fork() gives a child memory that is not its parent's. */
 static void fork_versus_dontneed(void)
 {
 	double end = now() + case_seconds();
@@ -213,7 +213,7 @@ static void fork_versus_dontneed(void)
 	munmap(mem, 2 * LEN);
 }
 
-/* Broken: mremap moves pages into a table that is gone. */
+/* Broken: mremap() moves pages into a table that was freed. */
 static void mremap_versus_dontneed(void)
 {
 	long before = status_kb("RssAnon");
@@ -271,7 +271,7 @@ static bool register_uffd(int fd, char *addr, size_t len, uint64_t mode)
 	return false;
 }
 
-/* Broken: a page that was moved is lost with a table that is gone. */
+/* Broken: UFFDIO_MOVE loses a page in a table that was freed. */
 static void uffd_move_versus_dontneed(void)
 {
 	long before = status_kb("RssAnon");
@@ -374,19 +374,22 @@ out:
 	close(fd);
 }
 
-/* Broken: UFFDIO_COPY reports a page that is not there, and the fault never ends. */
+/*
+ * Broken: UFFDIO_COPY succeeds without mapping a page, and the fault never
+ * ends.
+ */
 static void uffd_copy_versus_dontneed(void)
 {
 	uffd_fill_versus_dontneed("UFFDIO_COPY", uffd_copy);
 }
 
-/* Broken: so it is by UFFDIO_ZEROPAGE. */
+/* Broken: the same for UFFDIO_ZEROPAGE. */
 static void uffd_zeropage_versus_dontneed(void)
 {
 	uffd_fill_versus_dontneed("UFFDIO_ZEROPAGE", uffd_zeropage);
 }
 
-/* Broken: a write to protected memory is not reported. */
+/* Broken: userfaultfd does not report a write to protected memory. */
 static void uffd_wp_versus_dontneed(void)
 {
 	double end = now() + case_seconds();
@@ -458,7 +461,9 @@ static void expect_tables_freed(char *mem, char contents)
 		fail("memory is %d, not %d", mem[SPAN], contents);
 }
 
-/* Broken: locked memory that is given back leaves its tables behind. */
+/*
+ * Broken: MADV_DONTNEED_LOCKED of locked memory leaves its page tables behind.
+ */
 static void locked_tables_are_freed(void)
 {
 	char *mem = map_anon(BASE, 64 * SPAN);
@@ -472,7 +477,10 @@ static void locked_tables_are_freed(void)
 	munmap(mem, 64 * SPAN);
 }
 
-/* Broken: so does secret memory, or it is lost. */
+/*
+ * Broken: MADV_DONTNEED of secret memory leaves its page tables behind, or
+ * loses data.
+ */
 static void secret_tables_are_freed(void)
 {
 	int fd = syscall(SYS_memfd_secret, 0);
@@ -543,7 +551,10 @@ static void let_go_during_fault(int fd, struct uffdio_range *range, unsigned int
 	touched_before(now() + 10);
 }
 
-/* Broken: a thread faults for ever, or the monitor meets an address it has let go. */
+/*
+ * Broken: a thread faults for ever, or the monitor gets a fault at an address
+ * that it unregistered.
+ */
 static void unregister_wakes_faults(void)
 {
 	double end = now() + case_seconds();

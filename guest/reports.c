@@ -133,7 +133,10 @@ static void fork_and_exit(void)
 		fail("a child failed (status %#x)", status);
 }
 
-/* Broken: each process that ends stalls every CPU, once for each PMD table that it shared. */
+/*
+ * Broken: each exiting process interrupts every CPU, once for each PMD table
+ * that it shared.
+ */
 static void exit_with_shared_tables_waits_for_nobody(void)
 {
 	long pool = number_in(NR_HUGEPAGES, "");
@@ -258,7 +261,9 @@ static void race(size_t len, void *(*other)(void *), int advice, const char *nam
 	munmap(BASE, len);
 }
 
-/* Broken: a thread goes on in a page that was swapped out and given back since. */
+/*
+ * Broken: a thread still uses a page after it was swapped out and given back.
+ */
 static void dontneed_versus_pageout(void)
 {
 	if (number_in("/proc/meminfo", "SwapTotal") <= 0 && !swap_to("/dev/ram0"))
@@ -281,7 +286,7 @@ static void *store_from_nodes(void *unused)
 	return unused;
 }
 
-/* Broken: MADV_DONTNEED misses a huge page that NUMA balancing has cleared for a moment. */
+/* Broken: MADV_DONTNEED misses a huge page while NUMA balancing changes it. */
 static void dontneed_versus_numa_hinting(void)
 {
 	if (number_in("/proc/sys/kernel/numa_balancing", "") <= 0 ||
@@ -297,7 +302,9 @@ static void dontneed_versus_numa_hinting(void)
 
 #define NR_SPARSE	10000
 
-/* Broken: memory that a sparse allocator gives back in one call leaves all its tables behind. */
+/*
+ * Broken: MADV_DONTNEED of a large sparse range leaves its page tables behind.
+ */
 static void one_call_frees_all_tables(void)
 {
 	size_t len = NR_SPARSE * SPAN;

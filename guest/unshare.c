@@ -307,31 +307,31 @@ static int exit_alone(void)
 	return munmap(BASE, LEN) ?: map_shared() ? touch_and_exit() ?: munmap(BASE, LEN) : -1;
 }
 
-/* Broken: a device is given memory of another process; or memory is lost. */
+/* Broken: a device reads memory of another process, or memory is leaked. */
 static void munmap_of_shared_tables(void)
 {
 	leave_and_reuse(unmap_it);
 }
 
-/* Broken: the same, when a part of a shared file changes its protection. */
+/* Broken: the same after mprotect() of a part of a shared file. */
 static void mprotect_of_their_middle(void)
 {
 	leave_and_reuse(protect_middles);
 }
 
-/* Broken: the same, when a part of a shared file is given back. */
+/* Broken: the same after a hole is punched into a shared file. */
 static void hole_punch_of_shared_tables(void)
 {
 	leave_and_reuse(punch_holes);
 }
 
-/* Broken: the same, when a process forks. */
+/* Broken: the same after fork(). */
 static void fork_with_shared_tables(void)
 {
 	leave_and_reuse(fork_and_unmap);
 }
 
-/* Broken: the same, when a process ends. */
+/* Broken: the same after exit. */
 static void exit_of_shared_tables(void)
 {
 	leave_and_reuse(exit_alone);

@@ -636,15 +636,18 @@ static void log_across_switch(void)
 /* ------------------------------------------------------------------- cases */
 
 static const struct kvm_case cases[] = {
-	/* Broken: never, unless guest or checks do not work: the control of the others. */
+	/*
+	 * Broken: only if the guest or the checks do not work: the control of
+	 * the other cases.
+	 */
 	{ "guest_memory_at_rest", .flags = 0 },
-	/* Broken: a guest loses stores when its memory becomes huge, or small. */
+	/* Broken: a guest loses stores when its memory is collapsed or split. */
 	{ "collapse_and_split", .storms = { collapse, split_pmd, split_page } },
-	/* Broken: a guest loses stores when shmem is collapsed by another mapping of it. */
+	/* Broken: a guest loses stores when another mapping of its shmem is collapsed. */
 	{ "collapse_of_shmem", SHMEM, .storms = { collapse_second, split_page } },
-	/* Broken: a guest keeps memory that was given back, or loses what it stored after that. */
+	/* Broken: a guest keeps memory that was given back, or loses later stores. */
 	{ "zap", ZAPS, .storms = { zap } },
-	/* Broken: the same, while huge pages come and go. */
+	/* Broken: the same, while memory is collapsed and split. */
 	{ "zap_and_collapse", ZAPS, .storms = { zap, collapse, split_page } },
 	/* Broken: a guest loses stores when compaction moves its memory. */
 	{ "migration", .storms = { migrate, collapse, split_page } },
@@ -652,24 +655,30 @@ static const struct kvm_case cases[] = {
 	{ "write_protection", PROTECTS, .storms = { protect, collapse } },
 	/* Broken: a child of the VMM sees what the guest stores after the fork. */
 	{ "copy_on_write", .storms = { copy_on_write, collapse } },
-	/* Broken: live migration leaves pages behind that the guest has stored to. */
+	/* Broken: live migration misses pages that the guest has stored to. */
 	{ "dirty_log", LOGS, .storms = { copy_dirty_pages } },
-	/* Broken: the same, while huge pages come and go. */
+	/* Broken: the same, while memory is collapsed and split. */
 	{ "dirty_log_and_collapse", LOGS, .storms = { copy_dirty_pages, collapse, split_page } },
 	/* Broken: the same, while compaction moves memory. */
 	{ "dirty_log_and_migration", LOGS, .storms = { copy_dirty_pages, migrate, collapse, split_page } },
 	/* Broken: a guest loses stores when logging is switched on or off. */
 	{ "dirty_log_switched", ZAPS, .storms = { switch_dirty_log, zap, collapse, split_page } },
-	/* Broken: pages of another slot are in the dirty log when huge mappings become small. */
+	/* Broken: the dirty log of another slot has pages when huge mappings are split. */
 	{ "dirty_log_switched_off", LOGS_LONG, .storms = { flap_dirty_log, read_long_log },
 	  .seconds = 4 },
-	/* Broken: reading the dirty log while the tables of a guest are replaced is an oops. */
+	/*
+	 * Broken: the host oopses when the dirty log is read while the guest's
+	 * tables are replaced.
+	 */
 	{ "dirty_log_while_tables_go", LOGS_LONG | IDLE, .storms = { read_long_log, switch_tables } },
-	/* Broken: live migration leaves pages behind if the tables were replaced meanwhile. */
+	/*
+	 * Broken: live migration misses pages if the guest's tables were
+	 * replaced meanwhile.
+	 */
 	{ "dirty_log_survives_switch", LOGS, .run = log_across_switch },
-	/* Broken: a guest reads memory of its VMM that lies behind its own. */
+	/* Broken: a guest reads memory of its VMM beyond its own. */
 	{ "load_behind_slot_exits", .run = load_behind_slot, .slot_size = CHUNK + CHUNK / 2 },
-	/* Broken: any of the above, when all of it happens. */
+	/* Broken: any of the above, when all of it happens at once. */
 	{ "everything", ZAPS, .storms = { switch_dirty_log, zap, collapse, migrate, split_page } },
 };
 

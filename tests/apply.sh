@@ -40,12 +40,12 @@ test_apply_plain_inside_other_repository() {
 test_apply_no_kdir() {
 	fake_series "$T/series"
 	refused 2 'no KDIR' 'make apply KDIR=' apply ''
-	refused 2 'no folder' 'make apply KDIR=' apply "$T/nowhere"
+	refused 2 'is not a folder' 'make apply KDIR=' apply "$T/nowhere"
 }
 
 test_apply_no_kernel_tree() {
 	fake_series "$T/series"; mkdir "$T/k"; echo 'all:' >"$T/k/Makefile"
-	unchanged 'no kernel source tree' 'top of a Linux source tree' "$T/k"
+	unchanged 'is not a kernel source tree' 'top of a Linux source tree' "$T/k"
 }
 
 test_apply_other_version() {

@@ -119,8 +119,8 @@ test_fetch_refuses_source() {
 	fake_source "$T/b" "$T/p"; own 99
 	refused 2 'there is no SOURCE=/nowhere' 'SOURCE= a tarball or tree of Linux 6\.12\.y, best v6\.12\.117' fetch_from /nowhere
 	mkdir "$T/empty"; tar -C "$T" -cJf "$T/empty.tar.xz" empty
-	refused 2 'is no kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty"
-	refused 2 'is no kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty.tar.xz"
+	refused 2 'is not a kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty"
+	refused 2 'is not a kernel source' 'SOURCE= a tarball or tree' fetch_from "$T/empty.tar.xz"
 	sed -i 's/^PATCHLEVEL.*/PATCHLEVEL = 6/' "$T/own/Makefile"
 	refused 2 'is Linux 6\.6\.99, the series is for 6\.12\.y' 'best v6\.12\.117' fetch_from "$T/own"
 	[ ! -e "$T/b/v6.12/tree" ]

@@ -133,12 +133,12 @@ test_herd7_that_is_installed_will_do() {
 	mkdir "$T/bin"; printf '#!/bin/sh\necho "7.58, Rev: x"\n' >"$T/bin/herd7"; chmod +x "$T/bin/herd7"
 	herd 7.52 | grep -qx "$T/bin/herd7"
 	[ ! -e "$T/b" ]
-	refused 2 "HERD7=$T/bin/herd7 is no herd7 of version 7.60 or later" 'leave HERD7= out' env HERD7="$T/bin/herd7" "$top/scripts/herd" 7.60
+	refused 2 "HERD7=$T/bin/herd7 is not herd7 of version 7.60 or later" 'leave HERD7= out' env HERD7="$T/bin/herd7" "$top/scripts/herd" 7.60
 }
 
 test_herd7_not_in_the_archive() {
 	fake_archive 7.40
-	refused 2 'herd7 7.52 cannot be had from' 'HERD7=/path/to/herd7; or MIRROR=' herd 7.52
+	refused 2 'herd7 7.52 is not available from' 'HERD7=/path/to/herd7; or MIRROR=' herd 7.52
 	[ -z "$(ls "$T/b/download/herd")" ]
 }
 

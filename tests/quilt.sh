@@ -37,7 +37,7 @@ test_quilt_takes_out_what_it_has_put_in() {
 test_quilt_refuses() {
 	fake_series "$T/series"; mkdir "$T/p"
 	refused 2 'no DIR' 'make quilt DIR=' quilt ''
-	refused 2 'is no folder' 'file series' quilt "$T/nowhere"
+	refused 2 'is not a folder' 'file series' quilt "$T/nowhere"
 	refused 2 "unknown TOPICS 'more'" 'some of: tests' quilt "$T/p" more
 }
 

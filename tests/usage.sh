@@ -39,8 +39,8 @@ test_unknown_flavor() {
 }
 
 test_unknown_variant() {
-	refused 2 "DEBUG= is no variable" 'VARIANT=kasan' m kernel DEBUG=kasan
-	refused 2 "DEBUG= is no variable" 'VARIANT=kasan' m variants DEBUG=kasan
+	refused 2 "DEBUG= is not a variable" 'VARIANT=kasan' m kernel DEBUG=kasan
+	refused 2 "DEBUG= is not a variable" 'VARIANT=kasan' m variants DEBUG=kasan
 	refused 2 "unknown VARIANT 'x'" 'one of: 4k .*kasan .*tracking' m kernel VARIANT=x
 	refused 2 'KCONFIG_EXTRA without VARIANT' 'VARIANT=name' m kernel KCONFIG_EXTRA=/dev/null
 	refused 2 'cannot read KCONFIG_EXTRA' 'CONFIG_X=y' m kernel KCONFIG_EXTRA=/nowhere VARIANT=a
@@ -53,16 +53,16 @@ test_unknown_names() {
 }
 
 test_jobs_and_suites() {
-	refused 2 "JOBS='0' is no number" 'JOBS=[1-9]' m models JOBS=0
+	refused 2 "JOBS='0' is not a number" 'JOBS=[1-9]' m models JOBS=0
 	refused 2 "unknown SUITES 'kunits'" 'SUITES= some of: lint .*kunit' m check SUITES='lint kunits'
 	[ ! -e "$T/b/v6.12/log" ]
 }
 
 test_torture_duration_and_seed() {
-	refused 2 "DURATION='1h' is no number" 'DURATION=seconds' m torture DURATION=1h
+	refused 2 "DURATION='1h' is not a number" 'DURATION=seconds' m torture DURATION=1h
 	refused 2 'DURATION=0 would never end' 'DURATION=60' m torture DURATION=0
-	refused 2 "SEED='x' is no number" 'SEED=what a run printed' m torture SEED=x
-	refused 2 "TORTURE='1m' is no number" 'TORTURE=30' m mutants TORTURE=1m
+	refused 2 "SEED='x' is not a number" 'SEED=what a run printed' m torture SEED=x
+	refused 2 "TORTURE='1m' is not a number" 'TORTURE=30' m mutants TORTURE=1m
 	refused 2 'REPLAY=1 repeats a torture test' 'SEED=7' m mutants REPLAY=1
 	refused 2 'REPLAY=1 repeats a torture test' 'SEED=7' m mutants REPLAY=1 TORTURE=15
 	[ ! -e "$T/b/v6.12/kernel" ]

@@ -569,14 +569,14 @@ static void need_kvm_mmio(struct kunit *test)
 #endif
 }
 
-/* Broken: KVM counts references of, or caches, pfns that are no memory. */
+/* Broken: KVM takes references on pfns that are not memory, or caches them. */
 static void pfns_without_ram_are_reserved(struct kunit *test)
 {
 	scan_machine(test, new_scan(test, hole_not_reserved),
 		     new_load(test, true));
 }
 
-/* Broken: KVM counts references of a part of a device's huge page. */
+/* Broken: KVM takes references on part of a device's huge page. */
 static void compounds_are_reserved_as_a_whole(struct kunit *test)
 {
 	struct scan *scan = new_scan(test, reserved_in_part);
@@ -659,7 +659,7 @@ static void expect_nothing(struct kunit *test, struct scan *scan)
 	expect_found(test, scan, scan->start, 0);
 }
 
-/* Broken: compounds_are_reserved_as_a_whole passes, whatever the pages are. */
+/* Broken: compounds_are_reserved_as_a_whole passes without testing anything. */
 static void reserved_tail_is_found(struct kunit *test)
 {
 	struct scan *scan = new_scan(test, reserved_in_part);
@@ -689,20 +689,22 @@ static void expect_hole_found(struct kunit *test, struct scan *scan)
 	ClearPageReserved(page);
 }
 
-/* Broken: pfns_without_ram_are_reserved passes, whatever the pages are. */
+/* Broken: pfns_without_ram_are_reserved passes without testing anything. */
 static void hole_not_reserved_is_found(struct kunit *test)
 {
 	expect_hole_found(test, new_scan(test, hole_not_reserved));
 }
 
-/* Broken: kvm_references_what_has_references passes, whatever KVM says. */
+/*
+ * Broken: kvm_references_what_has_references passes without testing anything.
+ */
 static void wrong_reference_is_found(struct kunit *test)
 {
 	need_kvm(test);
 	expect_hole_found(test, new_scan(test, wrong_reference));
 }
 
-/* Broken: KVM counts references of pages whose owner does not. */
+/* Broken: KVM takes references on pages whose owner does not count them. */
 static void kvm_follows_pg_reserved(struct kunit *test)
 {
 	struct scan *scan = new_scan(test, wrong_reference);
@@ -723,9 +725,8 @@ static void kvm_follows_pg_reserved(struct kunit *test)
 }
 
 /*
- * Broken: a guest's registers of a device, in RAM that the driver reserved and
- * made uncached, are cached; or kvm_takes_for_mmio_what_is passes whatever KVM
- * says.
+ * Broken: a guest caches memory that a driver reserved and made uncached; or
+ * kvm_takes_for_mmio_what_is passes without testing anything.
  */
 static void kvm_follows_memory_type(struct kunit *test)
 {

@@ -61,13 +61,13 @@ static void expect_no_broadcast(struct kunit *test,
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, GEN));
 }
 
-/* Broken: latency spikes on every CPU whenever huge pages are made. */
+/* Broken: every collapse interrupts every CPU. */
 static void collapse_broadcasts_nothing(struct kunit *test)
 {
 	expect_no_broadcast(test, fill_many, "collapse_anon");
 }
 
-/* Broken: an isolated CPU is disturbed by a process that never ran there. */
+/* Broken: a process interrupts an isolated CPU on which it never ran. */
 static void collapse_spares_other_cpus(struct kunit *test)
 {
 	unsigned long len;
@@ -83,7 +83,7 @@ static void collapse_spares_other_cpus(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_on(cpu, PTWALK_IPI_SERIALIZE));
 }
 
-/* Broken: memory of the process changes when it becomes a huge page. */
+/* Broken: collapse changes the contents of memory. */
 static void collapse_keeps_contents(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -126,7 +126,7 @@ static void expect_outlived(struct kunit *test,
 	ptwalk_expect_outlived(test, collapse_under_walker(test, mm, len));
 }
 
-/* Broken: making a huge page stalls while any CPU has interrupts off. */
+/* Broken: collapse waits while any CPU has interrupts off. */
 static void collapse_does_not_wait_for_walker(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -138,13 +138,13 @@ static void collapse_does_not_wait_for_walker(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, wrong_pages_of_one());
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+/* Broken: GUP-fast reads page-table entries from a page that was freed. */
 static void collapse_table_outlives_walker(struct kunit *test)
 {
 	expect_outlived(test, fill_many);
 }
 
-/* Broken: a table that a walker may still read is put to use again. */
+/* Broken: collapse reuses a table that a walker may still read. */
 static void collapse_deposits_fresh_table(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -164,7 +164,9 @@ static void collapse_deposits_fresh_table(struct kunit *test)
 	KUNIT_EXPECT_PTR_NE(test, ptwalk_table(mm, PTWALK_BASE), old);
 }
 
-/* Broken: tables of memory that was huge are on another node than the memory. */
+/*
+ * Broken: the page table of a huge page is on another NUMA node than the page.
+ */
 static void collapse_takes_the_table_from_the_node_of_the_page(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -201,8 +203,8 @@ static void see_users(void *data, struct page *page, unsigned int order,
 }
 
 /*
- * Broken: khugepaged tears down a process that was killed, later than its parent
- * expects, which still finds the program of the process busy.
+ * Broken: khugepaged delays the end of a killed process, and its program file
+ * stays busy.
  */
 static void collapse_is_no_user_of_the_mm(struct kunit *test)
 {
@@ -235,7 +237,7 @@ static int collapse_and_fail(struct kunit *test)
 	return ret;
 }
 
-/* Broken: a collapse that fails loses the memory it could not collapse. */
+/* Broken: a collapse that fails loses data. */
 static void failed_collapse_reattaches_table(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -274,7 +276,7 @@ static void *next_table(struct mm_struct *mm)
 #endif
 }
 
-/* Broken: collapses that fail use up memory until the process ends. */
+/* Broken: collapses that fail use up page tables until the process ends. */
 static void failed_collapse_uses_up_no_table(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -290,7 +292,7 @@ static void failed_collapse_uses_up_no_table(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, next_table(mm), next);
 }
 
-/* Broken: each collapse that fails costs a page until reboot. */
+/* Broken: each collapse that fails leaks a page. */
 static void failed_collapse_leaks_no_table(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, collapse_many_and_fail, NR_COLLAPSES);
@@ -312,7 +314,7 @@ static void collapse_many_and_unmap(struct kunit *test)
 	ptwalk_mm_leave(test);
 }
 
-/* Broken: each huge page that was made costs a page until reboot. */
+/* Broken: each collapse leaks a page. */
 static void collapse_leaks_no_table(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, collapse_many_and_unmap, NR_COLLAPSES);
@@ -369,7 +371,7 @@ static void collapse_with_none(struct kunit *test)
 	collapse_without_memory(test, PTWALK_FAIL_ALL);
 }
 
-/* Broken: running out of memory in a collapse loses or leaks memory. */
+/* Broken: a collapse that gets no huge page loses data or leaks memory. */
 static void collapse_without_huge_page(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, collapse_with_none, 1);
@@ -380,9 +382,7 @@ static void collapse_with_no_table(struct kunit *test)
 	collapse_without_memory(test, PTWALK_FAIL_KERNEL);
 }
 
-/*
- * Broken: as above, if the huge page is allocated but a page table cannot be.
- */
+/* Broken: a collapse that gets no page table loses data or leaks memory. */
 static void collapse_without_page_table(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, collapse_with_no_table, 1);
@@ -403,13 +403,13 @@ static unsigned long fill_many_shmem(struct kunit *test)
 	return len;
 }
 
-/* Broken: latency spikes on every CPU when tmpfs files become huge. */
+/* Broken: collapse of tmpfs files interrupts CPUs. */
 static void shmem_collapse_broadcasts_nothing(struct kunit *test)
 {
 	expect_no_broadcast(test, fill_many_shmem, "collapse_shmem");
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+/* Broken: GUP-fast reads page-table entries from a page that was freed. */
 static void shmem_collapse_table_outlives_walker(struct kunit *test)
 {
 	expect_outlived(test, fill_many_shmem);
@@ -463,13 +463,13 @@ static unsigned long fill_many_file(struct kunit *test)
 	return len;
 }
 
-/* Broken: latency spikes on every CPU when the text of programs becomes huge. */
+/* Broken: collapse of the text of programs interrupts CPUs. */
 static void file_collapse_broadcasts_nothing(struct kunit *test)
 {
 	expect_no_broadcast(test, fill_many_file, "collapse_file");
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+/* Broken: GUP-fast reads page-table entries from a page that was freed. */
 static void file_collapse_table_outlives_walker(struct kunit *test)
 {
 	expect_outlived(test, fill_many_file);

@@ -121,7 +121,7 @@ static bool changes(struct page *page, void *copy)
 	return changed;
 }
 
-/* Broken: a thread writes to memory that was given back and is used again. */
+/* Broken: a thread writes to a page that was given back and is in use again. */
 static void dontneed_leaves_no_translation(struct kunit *test)
 {
 	struct page *pages[NR_REGIONS * NR_PAGES];

@@ -119,7 +119,7 @@ static struct ptwalk_full_page fill_pte_page(struct kunit *test)
 	return ptwalk_fill_page(test, FULL_BASE, PMD_SIZE, PTWALK_FULL_TABLES);
 }
 
-/* Broken: under memory pressure each exit and munmap stalls every CPU. */
+/* Broken: under memory pressure each exit and munmap interrupts every CPU. */
 static void fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct freeing how;
@@ -158,7 +158,7 @@ static struct ptwalk_hold *free_under_walker(struct kunit *test,
 	return hold;
 }
 
-/* Broken: munmap stalls while any CPU has interrupts off. */
+/* Broken: munmap waits while any CPU has interrupts off. */
 static void fallback_does_not_wait_for_walker(struct kunit *test)
 {
 	struct ptwalk_hold *hold;
@@ -184,13 +184,13 @@ static void expect_fallback_outlived(struct kunit *test, enum ptwalk_hold_mode m
 	ptwalk_expect_outlived(test, hold);
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+/* Broken: GUP-fast reads page-table entries from a page that was freed. */
 static void fallback_table_outlives_walker(struct kunit *test)
 {
 	expect_fallback_outlived(test, PTWALK_HOLD_IRQS_OFF);
 }
 
-/* Broken: pte_offset_map() hands out a table that is free already. */
+/* Broken: pte_offset_map() returns a table that was freed. */
 static void fallback_table_outlives_rcu_reader(struct kunit *test)
 {
 	if (!FALLBACK_BY_RCU)
@@ -198,7 +198,7 @@ static void fallback_table_outlives_rcu_reader(struct kunit *test)
 	expect_fallback_outlived(test, PTWALK_HOLD_RCU);
 }
 
-/* Broken: munmap under memory pressure takes a grace period for each table. */
+/* Broken: munmap under memory pressure waits for a grace period per table. */
 static void fallback_does_not_sleep(struct kunit *test)
 {
 	unsigned long nvcsw = 0;
@@ -231,13 +231,13 @@ static void free_by_fallback(struct kunit *test)
 	ptwalk_mm_leave(test);
 }
 
-/* Broken: freeing under memory pressure loses the memory. */
+/* Broken: freeing a table under memory pressure leaks it. */
 static void fallback_returns_memory(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, free_by_fallback, NR_ROUNDS * NR_TABLES);
 }
 
-/* Broken: as fallback_broadcasts_nothing, seen through munmap() itself. */
+/* Broken: as fallback_broadcasts_nothing, for munmap(). */
 static void munmap_fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -270,7 +270,7 @@ static void fill_upper(struct kunit *test)
 		ptwalk_fill(test, PTWALK_BASE + i * PUD_SIZE, PAGE_SIZE, 1);
 }
 
-/* Broken: as above, for the tables of the upper levels. */
+/* Broken: as above, for tables of the upper levels. */
 static void munmap_upper_fallback_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -314,7 +314,7 @@ static struct ptwalk_hold *munmap_under_walker(struct kunit *test,
 	return hold;
 }
 
-/* Broken: GUP-fast reads PMD entries out of someone else's data. */
+/* Broken: GUP-fast reads PMD entries from a page that was freed. */
 static void munmap_upper_fallback_outlives_rcu_reader(struct kunit *test)
 {
 	long singles = ptwalk_singles();
@@ -352,13 +352,13 @@ static void munmap_upper_by_fallback(struct kunit *test)
 	ptwalk_expect_singles(test, singles, 2 * NR_ROUNDS * NR_UPPER);
 }
 
-/* Broken: munmap under memory pressure loses tables of the upper levels. */
+/* Broken: munmap under memory pressure leaks tables of the upper levels. */
 static void munmap_upper_fallback_returns_memory(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, munmap_upper_by_fallback, NR_ROUNDS * NR_UPPER);
 }
 
-/* Broken: every munmap stalls every CPU. */
+/* Broken: every munmap interrupts every CPU. */
 static void batch_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -383,13 +383,13 @@ static void expect_munmap_outlived(struct kunit *test,
 	ptwalk_expect_outlived(test, munmap_under_walker(test, &full, mode));
 }
 
-/* Broken: GUP-fast reads freed tables where TLB flushes interrupt no CPU. */
+/* Broken: GUP-fast reads freed tables where a TLB flush interrupts no CPU. */
 static void munmap_table_outlives_walker(struct kunit *test)
 {
 	expect_munmap_outlived(test, PTWALK_HOLD_IRQS_OFF);
 }
 
-/* Broken: pte_offset_map() hands out a table that is free already. */
+/* Broken: pte_offset_map() returns a table that was freed. */
 static void munmap_table_outlives_rcu_reader(struct kunit *test)
 {
 	expect_munmap_outlived(test, PTWALK_HOLD_RCU);
@@ -414,7 +414,7 @@ static void kmem_cache_free_probe(void *data, unsigned long call_site,
 		WRITE_ONCE(watch->freed, true);
 }
 
-/* Broken: pte_offset_map_lock() takes a lock in memory that was reused. */
+/* Broken: pte_offset_map_lock() takes a lock in memory that was freed. */
 static void munmap_table_lock_outlives_rcu_reader(struct kunit *test)
 {
 	struct freed_lock *watch = ptwalk_zalloc(test, sizeof(*watch));
@@ -453,7 +453,7 @@ static void munmap_many(struct kunit *test)
 	ptwalk_mm_leave(test);
 }
 
-/* Broken: each munmap costs memory until reboot. */
+/* Broken: each munmap leaks memory. */
 static void munmap_leaks_no_table(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, munmap_many, NR_ROUNDS * NR_TABLES);
@@ -482,7 +482,7 @@ static void take_and_drop(void *arg, unsigned int id)
 }
 
 /*
- * Broken: a page table on which someone held a reference for a moment is freed
+ * Broken: a page table on which other code briefly held a reference is freed
  * twice, or never.
  */
 static void speculative_reference_frees_table_once(struct kunit *test)

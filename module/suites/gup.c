@@ -199,7 +199,7 @@ static u32 next_generation(struct race *race)
 	return gen;
 }
 
-/* Broken: data that a device stores is lost when the memory becomes huge. */
+/* Broken: data that a device stores is lost when the memory is collapsed. */
 static void gup_versus_collapse_and_split(struct kunit *test)
 {
 	struct race *race = new_race(test);
@@ -263,7 +263,7 @@ static void remap_until(struct kunit *test, struct race *race,
 	}
 }
 
-/* Broken: GUP-fast walks freed tables and returns pages of others. */
+/* Broken: GUP-fast walks freed tables and returns pages of other processes. */
 static void gup_versus_munmap(struct kunit *test)
 {
 	struct race *race = new_race(test);
@@ -274,7 +274,7 @@ static void gup_versus_munmap(struct kunit *test)
 	judge(test, race, rounds);
 }
 
-/* Broken: the same, only when the machine is short of memory. */
+/* Broken: the same when memory is short. */
 static void gup_versus_munmap_fallback(struct kunit *test)
 {
 	struct race *race = new_race(test);
@@ -324,7 +324,7 @@ static int collapse_round(struct kunit *test, struct race *race)
 	return freed;
 }
 
-/* Broken: pages that were collapsed are never free again, or freed twice. */
+/* Broken: pages that were collapsed are leaked, or freed twice. */
 static void gup_leaves_no_reference(struct kunit *test)
 {
 	struct race *race = new_race(test);

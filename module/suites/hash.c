@@ -301,7 +301,7 @@ static const void *storm_part(PTWALK_PARAM_ARGS)
 	return &length;
 }
 
-/* Broken: memory of a process loses what was stored when it becomes huge. */
+/* Broken: stores to memory are lost when it is collapsed. */
 static void no_store_is_lost(struct kunit *test)
 {
 	const unsigned int *ms = test->param_value;
@@ -313,7 +313,9 @@ static void no_store_is_lost(struct kunit *test)
 	judge(test, s);
 }
 
-/* Broken: the case above proves nothing, since no fault was in its window. */
+/*
+ * Broken: no_store_is_lost proves nothing, because no fault was in the window.
+ */
 static void detached_tables_are_met(struct kunit *test)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(MEET_MS);
@@ -336,8 +338,8 @@ static void detached_tables_are_met(struct kunit *test)
 /* ------------------------------------------------------- table or neighbour */
 
 /*
- * Broken: a fault overlooks that its table was detached and the next table
- * attached in its place; the page that it maps is lost.
+ * Broken: a fault does not notice that its table was detached and its neighbour
+ * attached; the page that it maps is lost.
  */
 static void no_table_is_taken_for_its_neighbour(struct kunit *test)
 {
@@ -512,7 +514,7 @@ static bool flip(struct kunit *test, struct mm_struct *mm, struct file *file,
 	return flipped;
 }
 
-/* Broken: a process hangs for good, with a lock held that others wait for. */
+/* Broken: a process hangs with a page table lock held. */
 static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 {
 	unsigned long end = ptwalk_race_end();
@@ -576,7 +578,7 @@ static bool flip_tags(struct kunit *test, struct mm_struct *mm, struct file *fil
 	return flipped;
 }
 
-/* Broken: hugetlb memory shows what was at its address before. */
+/* Broken: hugetlb memory shows data that was at its address before. */
 static void no_translation_of_another_kind_is_left(struct kunit *test)
 {
 	unsigned long end = ptwalk_race_end();

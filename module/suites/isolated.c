@@ -57,7 +57,7 @@ static struct ptwalk_crew *start_threads(struct kunit *test,
 	return ptwalk_crew(test, mm, cpus, read_memory, NULL);
 }
 
-/* Broken: the thread on an isolated CPU is late because others use memory. */
+/* Broken: a thread on an isolated CPU is delayed by other processes. */
 static void isolated_cpu_is_left_alone(struct kunit *test)
 {
 	unsigned int rounds = 0, ms = min(ptwalk_duration_ms, MAX_MS), sync;

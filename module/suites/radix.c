@@ -307,7 +307,7 @@ KUNIT_ARRAY_PARAM(size, sizes, size_desc);
 /* What the tables that munmap() frees may add: a round of their own */
 #define TABLES_MORE	4
 
-/* Broken: the exit of a large process takes seconds instead of none. */
+/* Broken: munmap of a large process flushes the TLB for each huge page. */
 static void munmap_flushes_once(struct kunit *test)
 {
 	const int nr = *(const int *)test->param_value;
@@ -334,7 +334,9 @@ static void munmap_of_sysv_shm_flushes_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&rounds.locked));
 }
 
-/* Broken: where huge and small pages alternate, each of them is flushed. */
+/*
+ * Broken: where huge and small pages alternate, munmap flushes at each change.
+ */
 static void munmap_of_a_mixture_flushes_once(struct kunit *test)
 {
 	measure(test, "munmap_mixed", 64, map_mixed, vm_munmap);
@@ -347,7 +349,7 @@ static int map_over(unsigned long addr, size_t len)
 			       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, 0);
 }
 
-/* Broken: as above, where memory is mapped over what was there. */
+/* Broken: as above, for MAP_FIXED over existing memory. */
 static void map_fixed_flushes_once(struct kunit *test)
 {
 	measure(test, "map_fixed_thp", 64, map_huge, map_over);
@@ -360,8 +362,8 @@ static int zap(unsigned long addr, size_t len)
 }
 
 /*
- * Broken: a huge page and a small one translate the same address at a time, which
- * may cause a machine check; or giving memory back takes a flush for each page.
+ * Broken: the TLB has a huge and a small page for one address, which may cause
+ * a machine check; or MADV_DONTNEED flushes for each page.
  */
 static void dontneed_flushes_huge_pages_at_once(struct kunit *test)
 {
@@ -390,8 +392,8 @@ static int munmap_other_file(unsigned long addr, size_t len)
 }
 
 /*
- * Broken: a file loses what is written to it after writeback has found its page
- * unmapped and clean; or munmap() takes a flush for each page.
+ * Broken: a file loses a write because writeback found its page unmapped and
+ * clean; or munmap() flushes for each page.
  */
 static void munmap_of_a_file_flushes_before_rmap(struct kunit *test)
 {
@@ -407,7 +409,7 @@ static unsigned long across(int nr)
 	return PTWALK_BASE + PUD_SIZE - nr / 2 * PMD_SIZE;
 }
 
-/* Broken: a page is flushed after another one has taken its place. */
+/* Broken: the TLB is flushed only after another page has taken the place. */
 static void run_of_huge_pages_ends_with_its_table(struct kunit *test)
 {
 	enter(test);
@@ -423,7 +425,7 @@ static void run_of_huge_pages_ends_with_its_table(struct kunit *test)
 				atomic_read(&rounds.held[1]));
 }
 
-/* Broken: the kernel writes behind the end of an array on its stack. */
+/* Broken: the kernel writes beyond an array on its stack. */
 static void run_without_memory_fits_the_gather(struct kunit *test)
 {
 	const int nr = 32;
@@ -478,8 +480,8 @@ static void need_reclaim(struct kunit *test)
 }
 
 /*
- * Broken: a CPU faults for ever in a table that was replaced, or a small page is
- * in the TLB where a huge one is mapped; or each table takes a flush of its own.
+ * Broken: a CPU faults for ever in a replaced table, or the TLB has a small
+ * page where a huge one is mapped; or each table takes a flush.
  */
 static void dontneed_flushes_tables_at_once(struct kunit *test)
 {
@@ -498,7 +500,7 @@ static void dontneed_flushes_tables_at_once(struct kunit *test)
 	expect_locked(test);
 }
 
-/* Broken: as above, for a table that lies behind the end of a PMD table. */
+/* Broken: as above, for tables of two PMD tables. */
 static void run_of_tables_ends_with_its_table(struct kunit *test)
 {
 	need_reclaim(test);
@@ -511,8 +513,8 @@ static void run_of_tables_ends_with_its_table(struct kunit *test)
 }
 
 /*
- * Broken: small pages that another thread has unmapped, and not flushed yet, are in
- * the TLB when a huge page is mapped there.
+ * Broken: the TLB has small pages, which another thread has unmapped and not
+ * flushed, where a huge page is mapped.
  */
 static void pending_flush_is_waited_for(struct kunit *test)
 {
@@ -532,8 +534,8 @@ static void pending_flush_is_waited_for(struct kunit *test)
 }
 
 /*
- * Broken: small pages are in the TLB when a huge page is mapped there, since the
- * flush for their table went by the size of the huge page behind it.
+ * Broken: the TLB has small pages where a huge page is mapped, because their
+ * table was flushed by the size of a huge page.
  */
 static void tables_are_flushed_by_their_page_size(struct kunit *test)
 {
@@ -552,7 +554,7 @@ static void tables_are_flushed_by_their_page_size(struct kunit *test)
 				(int)PTRS_PER_PTE + 1);
 }
 
-/* Broken: a process that exits flushes the TLB for each huge page it had. */
+/* Broken: exit flushes the TLB for each huge page. */
 static void exit_flushes_once(struct kunit *test)
 {
 	enter(test);

@@ -86,7 +86,7 @@ static struct mm_struct *enter_with_tables(struct kunit *test, int nr)
 	return mm;
 }
 
-/* Broken: memory given back leaves its page tables behind. */
+/* Broken: MADV_DONTNEED leaves empty page tables behind. */
 static void emptied_table_is_freed(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, 1);
@@ -101,7 +101,7 @@ static void emptied_table_is_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, before, mm_pgtables_bytes(mm));
 }
 
-/* Broken: a table is freed for each range but the last. */
+/* Broken: MADV_DONTNEED keeps the last table of a range. */
 static void each_emptied_table_is_freed(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
@@ -120,8 +120,7 @@ static void each_emptied_table_is_freed(struct kunit *test)
 }
 
 /*
- * Broken: a process that gives back the memory it has touched grows all the
- * same.
+ * Broken: the page tables of a process grow although it gives back all memory.
  */
 static void tables_do_not_pile_up(struct kunit *test)
 {
@@ -142,7 +141,7 @@ static void tables_do_not_pile_up(struct kunit *test)
 	KUNIT_EXPECT_LT(test, kb, 512);
 }
 
-/* Broken: a part of the memory that is given back takes the table of the rest. */
+/* Broken: MADV_DONTNEED of a part of a table frees the table. */
 static void partial_range_keeps_table(struct kunit *test)
 {
 	enter_with_tables(test, 1);
@@ -161,7 +160,7 @@ static void partial_range_keeps_table(struct kunit *test)
 						    PAGE_SIZE, 1));
 }
 
-/* Broken: MADV_DONTNEED of one mapping takes the table of its neighbour. */
+/* Broken: MADV_DONTNEED of one mapping frees the table of its neighbour. */
 static void table_of_two_mappings_stays(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -227,13 +226,13 @@ static void expect_outlives(struct kunit *test, enum ptwalk_hold_mode mode,
 		ptwalk_fail_restore(test);
 }
 
-/* Broken: GUP-fast reads page-table entries out of someone else's data. */
+/* Broken: GUP-fast reads page-table entries from a page that was freed. */
 static void emptied_table_outlives_walker(struct kunit *test)
 {
 	expect_outlives(test, PTWALK_HOLD_IRQS_OFF, false);
 }
 
-/* Broken: pte_offset_map() hands out a table that is free already. */
+/* Broken: pte_offset_map() returns a table that was freed. */
 static void emptied_table_outlives_rcu_reader(struct kunit *test)
 {
 	expect_outlives(test, PTWALK_HOLD_RCU, false);
@@ -246,8 +245,8 @@ static void emptied_table_without_batch_outlives_walker(struct kunit *test)
 }
 
 /*
- * Broken: memory reclaim gets to a table by rmap and takes a lock that was
- * freed because the process has ended.
+ * Broken: an rmap walk takes the lock of a table that was freed when the
+ * process exited.
  */
 static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 {
@@ -271,7 +270,7 @@ static void emptied_table_outlives_rcu_reader_and_mm(struct kunit *test)
 	ptwalk_fail_restore(test);
 }
 
-/* Broken: giving memory back stalls every CPU. */
+/* Broken: MADV_DONTNEED interrupts every CPU to wait for walkers. */
 static void giving_tables_back_broadcasts_nothing(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
@@ -303,7 +302,7 @@ static void give_tables_back(struct kunit *test)
 	ptwalk_mm_leave(test);
 }
 
-/* Broken: memory or tables are lost each time. */
+/* Broken: each MADV_DONTNEED leaks memory or page tables. */
 static void nothing_is_leaked(struct kunit *test)
 {
 	ptwalk_expect_no_leak(test, give_tables_back, 10 * NR_TABLES);
@@ -404,7 +403,7 @@ static vm_fault_t fault_and_wait(struct vm_fault *vmf)
 }
 
 /*
- * Broken: memory reclaim waits with a page locked for a task that waits for
+ * Broken: a fault that holds a page locked waits for reclaim, which waits for
  * that lock.
  */
 static void vanished_table_needs_another_fault(struct kunit *test)
@@ -498,7 +497,7 @@ static void use_by_fault(struct kunit *test, void *unused)
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 2);
 }
 
-/* Broken: a fault does not end as long as another thread gives memory back. */
+/* Broken: a fault never ends while another thread calls MADV_DONTNEED. */
 static void vanished_table_does_not_cost_the_page(struct kunit *test)
 {
 	enter_with_tables(test, 1);
@@ -563,7 +562,7 @@ static void expect_one_copied_page(struct kunit *test)
 	expect_one_page(test, use_by_uffd, uffd);
 }
 
-/* Broken: UFFDIO_COPY goes on for ever while its process gives memory back. */
+/* Broken: UFFDIO_COPY never ends while another thread calls MADV_DONTNEED. */
 static void vanished_table_does_not_cost_the_copy(struct kunit *test)
 {
 	enter_with_tables(test, 1);
@@ -658,7 +657,7 @@ static void refill_on_free(void *data, struct page *page, unsigned int order)
 		cpu_relax();
 }
 
-/* Broken: a page that is stored to during MADV_DONTNEED is lost, and leaked. */
+/* Broken: a page that is stored to during MADV_DONTNEED is lost and leaked. */
 static void table_refilled_meanwhile_is_kept(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
@@ -852,7 +851,7 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	return race;
 }
 
-/* Broken: a thread stores into a page that the tables do not lead to. */
+/* Broken: a thread stores to a page that is no longer mapped. */
 static void no_store_is_lost(struct kunit *test)
 {
 	enter_with_tables(test, NR_TABLES);
@@ -864,7 +863,7 @@ static void no_store_is_lost(struct kunit *test)
 #define RUN_BASE	(PTWALK_BASE + PUD_SIZE - NR_RUN / 2 * PMD_SIZE)
 
 /*
- * Broken: as above, where tables and huge pages take each other's place while two
+ * Broken: as above, while tables and huge pages replace each other and two
  * threads give them back.
  */
 static void no_store_is_lost_in_a_run(struct kunit *test)
@@ -911,7 +910,7 @@ static void hold_lock(void *arg, unsigned int id)
 	WRITE_ONCE(contend->done, true);
 }
 
-/* Broken: a table stays if another thread holds the lock of its PMD. */
+/* Broken: a table is kept if another thread holds the lock of its PMD. */
 static void table_behind_a_contended_lock_is_freed(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, 1);
@@ -959,7 +958,9 @@ static void touch_mixed(void *unused, unsigned int id)
 		atomic_inc(&mixed.failed);
 }
 
-/* Broken: a process that uses a device gets the OOM killer, with memory free. */
+/*
+ * Broken: a process that uses a device is OOM-killed although memory is free.
+ */
 static void fault_of_a_page_frame_allocates_again(struct kunit *test)
 {
 	static struct vm_operations_struct ops;
@@ -1054,7 +1055,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, before, mm_pgtables_bytes(mm));
 }
 
-/* Broken: memory behind what was given back does not get its huge pages. */
+/* Broken: MADV_COLLAPSE stops where memory was given back. */
 static void collapse_goes_past_what_was_given_back(struct kunit *test)
 {
 	unsigned long len = 3 * PMD_SIZE;
@@ -1105,10 +1106,7 @@ static void zap_in_two(struct kunit *test, unsigned long addr)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(addr), PAGE_SIZE));
 }
 
-/*
- * Broken: a CPU walks, speculatively, into the last of several tables that were
- * freed, which belongs to others by now.
- */
+/* Broken: a CPU walks speculatively into a freed table, the last of several. */
 static void each_empty_table_is_flushed(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
@@ -1153,8 +1151,8 @@ static void give_back_code(struct kunit *test, struct flushes *flushes, bool bug
 }
 
 /*
- * Broken: an instruction fetch finds a small page in the TLB and a huge one in
- * the tables, which on many CPUs is a machine check (iTLB multihit).
+ * Broken: the TLB has a small page of code where a huge one is mapped, which is
+ * a machine check on CPUs with iTLB multihit.
  */
 static void executable_memory_is_flushed_first(struct kunit *test)
 {
@@ -1252,7 +1250,7 @@ static void measure_costs(struct kunit *test, cycles_t *least)
 	zap_timed(test, &least[COST_ZAP_FULL_TABLE], PTWALK_BASE, len);
 }
 
-/* Broken: never; says what giving tables back costs in this kernel. */
+/* Broken: never: measures what freeing tables costs. */
 static void reclaim_cost(struct kunit *test)
 {
 	cycles_t least[NR_COSTS];

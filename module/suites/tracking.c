@@ -66,7 +66,7 @@ static void measure_gup(struct kunit *test, struct page **pages, int nr,
 		   ops, nr, (u64)least, (u64)sum / ops);
 }
 
-/* Broken: never; says what GUP-fast costs in this kernel. */
+/* Broken: never: measures GUP-fast. */
 static void gup_fast_cost(struct kunit *test)
 {
 	struct page **pages = page_array(test);
@@ -201,7 +201,7 @@ static void hold_all(struct kunit *test, struct mm_struct *mm, struct ptwalk_hol
 	}
 }
 
-/* Broken: the waiter overlooks a walk, or waits for a walk that has ended. */
+/* Broken: the waiter misses a walk, or waits for a walk that has ended. */
 static void walk_is_published_until_its_end(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -225,7 +225,7 @@ static void walk_is_published_until_its_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after, 0);
 }
 
-/* Broken: as above, for some ways through GUP-fast. */
+/* Broken: as above, for some paths through GUP-fast. */
 static void gup_fast_is_a_walk_that_ends(struct kunit *test)
 {
 	static const int sizes[] = { 1, 8, MAX_PAGES, MAX_PAGES + 1 };
@@ -248,7 +248,7 @@ static void gup_fast_is_a_walk_that_ends(struct kunit *test)
 	}
 }
 
-/* Broken: walks are counted for the wrong mm, or not at all. */
+/* Broken: walks are counted for the wrong mm or not at all. */
 static void count_is_number_of_walkers(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -271,7 +271,7 @@ static void count_is_number_of_walkers(struct kunit *test)
 
 /* -------------------------------------------------------- waiting for walks */
 
-/* Broken: a wait for walkers takes as long as walks of other processes. */
+/* Broken: a wait for walkers waits for walks of other processes. */
 static void sync_spares_other_mm(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test);
@@ -335,7 +335,7 @@ static void sync_interrupts_nobody(struct kunit *test)
 
 /* --------------------------------------- walks that follow each other closely */
 
-/* Broken: a wait for walkers takes as long as a CPU goes on with GUP-fast. */
+/* Broken: a wait for walkers does not end while a CPU repeats GUP-fast. */
 static void sync_does_not_wait_for_later_walk(struct kunit *test)
 {
 	const struct ptwalk_hold how = {
@@ -440,13 +440,13 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);
 }
 
-/* Broken: a thread that does nothing but GUP-fast stalls another for ever. */
+/* Broken: a thread that repeats GUP-fast stalls another one for ever. */
 static void sync_is_not_starved(struct kunit *test)
 {
 	sync_in_storm(test, false);
 }
 
-/* Broken: the same, or GUP-fast fails when it is waited for. */
+/* Broken: the same, or GUP-fast fails while it is waited for. */
 static void sync_in_storm_of_gup_fast(struct kunit *test)
 {
 	sync_in_storm(test, true);
@@ -569,7 +569,9 @@ static int walk_in_nmi(unsigned int type, struct pt_regs *regs)
 	return NMI_HANDLED;
 }
 
-/* Broken: GUP-fast that an NMI of perf interrupts is not seen any more. */
+/*
+ * Broken: the waiter misses GUP-fast after an NMI of perf has interrupted it.
+ */
 static void nmi_keeps_the_walk_that_it_interrupts(struct kunit *test)
 {
 	struct mm_struct *mm = enter(test), *inner;
@@ -637,7 +639,7 @@ static int walks_anywhere(void)
 	return nr;
 }
 
-/* Broken: a walk that is over is waited for for ever. */
+/* Broken: the waiter waits for ever for a walk that has ended. */
 static void switch_leaves_no_walk_behind(struct kunit *test)
 {
 	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
@@ -662,7 +664,7 @@ static void switch_leaves_no_walk_behind(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);
 }
 
-/* Broken: every walk has a full barrier, although nobody asked for that. */
+/* Broken: each walk executes a full barrier while tracking is off. */
 static void tracking_is_off_after_boot(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, was_on, 0);
@@ -687,7 +689,7 @@ static void sync_traced(void *data, struct mm_struct *mm, unsigned int waited,
 }
 
 /*
- * Broken: the tracepoint does not show how many CPUs were waited for, and how
+ * Broken: the tracepoint does not show how many walks were waited for, and how
  * long.
  */
 static void sync_is_traced(struct kunit *test)

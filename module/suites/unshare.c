@@ -90,7 +90,7 @@ static void share_and_unmap(struct kunit *test, struct ptwalk_sharing *s)
 	ptwalk_ipi_stop();
 }
 
-/* Broken: munmap of shared hugetlb memory stalls every CPU. */
+/* Broken: munmap of shared hugetlb memory interrupts every CPU. */
 static void unshare_broadcasts_nothing(struct kunit *test)
 {
 	struct ptwalk_sharing s;
@@ -104,7 +104,7 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 		KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
 }
 
-/* Broken: an isolated CPU is disturbed by a process that never ran there. */
+/* Broken: a process interrupts an isolated CPU on which it never ran. */
 static void unshare_spares_other_cpus(struct kunit *test)
 {
 	struct ptwalk_sharing s;
@@ -125,10 +125,7 @@ static int leave_table(void)
 	return ptwalk_zap(PTWALK_BASE, PUD_SIZE);
 }
 
-/*
- * Broken: a CPU walks, speculatively, into a table that belongs to others by
- * now, or is no table any more.
- */
+/* Broken: a CPU walks speculatively into a table that was reused or freed. */
 static void unshare_flushes_lazy_cpus(struct kunit *test)
 {
 	int cpu = ptwalk_other_cpu(), tries = 0, i;
@@ -164,7 +161,7 @@ static bool leaves_before_walker(struct kunit *test, struct mm_struct *walked)
 	return ptwalk_hold_release(hold);
 }
 
-/* Broken: munmap stalls while a CPU of another process has interrupts off. */
+/* Broken: munmap waits while a CPU of another process has interrupts off. */
 static void unshare_does_not_wait_for_other_mm(struct kunit *test)
 {
 	struct ptwalk_sharing s;
@@ -366,7 +363,7 @@ static void gup_gives_back_page_of_last_owner(struct kunit *test)
 	change_under_gup(test, 1, true, 1, ptwalk_process_reuse);
 }
 
-/* Broken: the same, if what GUP-fast looks for is mapped in part. */
+/* Broken: the same, if only a part of the range is mapped. */
 static void gup_gives_back_when_range_ends_early(struct kunit *test)
 {
 	change_under_gup(test, 2, true, 1, ptwalk_process_reuse_first);
@@ -473,7 +470,7 @@ static bool has_met(struct walker *w[])
 	       READ_ONCE(w[1]->seen) && READ_ONCE(w[2]->seen);
 }
 
-/* Broken: a device is given memory of another process. */
+/* Broken: a device gets memory of another process. */
 static void gup_versus_unshare(struct kunit *test)
 {
 	u32 seed = ptwalk_seed(test);
@@ -515,7 +512,7 @@ static int unmap_all(struct ptwalk_process *p)
 	return vm_munmap(PTWALK_BASE, PTWALK_SMALL + PAGE_SIZE - PTWALK_BASE);
 }
 
-/* Broken: each process that shared hugetlb memory costs a page until reboot. */
+/* Broken: each process that shared hugetlb memory leaks a page. */
 static void unshare_leaks_no_table(struct kunit *test)
 {
 	long tables = ptwalk_tables();

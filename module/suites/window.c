@@ -118,7 +118,7 @@ static void map_by_ptes(struct kunit *test, struct mm_struct *mm)
 }
 
 /*
- * Broken: a process hangs in its next page fault, if its memory was given back
+ * Broken: a process hangs in its next page fault if its memory was given back
  * during a collapse.
  */
 static void collapse_unlocks_without_table(struct kunit *test)

@@ -235,7 +235,7 @@ static bool was_idle(struct torture *t)
 		if (!((enabled | named_mask) & BIT(i)) || happened(t, i))
 			continue;
 		pr_alert("!!! %s %s\n", op_names[i],
-			 enabled & BIT(i) ? "never happened" : "cannot be had here");
+			 enabled & BIT(i) ? "never happened" : "not available here");
 		idle = true;
 	}
 	for (i = 0; i < WALK_MISSED; i++) {
@@ -277,7 +277,7 @@ static void print_missing(struct torture *t)
 		if (missing & BIT(i))
 			seq_buf_printf(&buf, " %s", op_names[i]);
 	if (missing)
-		pr_info("cannot be had here:%s\n", seq_buf_str(&buf));
+		pr_info("not available here:%s\n", seq_buf_str(&buf));
 }
 
 /* --------------------------------------------------- what goes on meanwhile */

@@ -62,7 +62,7 @@ die() {
 }
 
 case $JOBS in
-''|*[!0-9]*|0*) die "JOBS='$JOBS' is no number of jobs" "JOBS=$(nproc)" ;;
+''|*[!0-9]*|0*) die "JOBS='$JOBS' is not a number of jobs" "JOBS=$(nproc)" ;;
 esac
 
 # usage "$@": print the script's leading comment when asked for help
@@ -134,7 +134,7 @@ variant_files() {
 
 # check_variant: die unless VARIANT is empty, has a fragment, or KCONFIG_EXTRA says what it is
 check_variant() {
-	[ -z "${DEBUG-}" ] || die "DEBUG= is no variable" "debug kernels are variants: VARIANT=$DEBUG"
+	[ -z "${DEBUG-}" ] || die "DEBUG= is not a variable" "debug kernels are variants: VARIANT=$DEBUG"
 	case $VARIANT in *[!A-Za-z0-9_.]*) die "bad VARIANT '$VARIANT'" "letters, digits, _ and . only" ;; esac
 	if [ -n "${KCONFIG_EXTRA-}" ]; then
 		[ -r "$KCONFIG_EXTRA" ] || die "cannot read KCONFIG_EXTRA=$KCONFIG_EXTRA" "name a file with lines like CONFIG_X=y"

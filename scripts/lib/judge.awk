@@ -230,7 +230,7 @@ END {
 	if (cut_short)
 		exit 1
 	if (!canary) {
-		report("FAIL", "verdict", "nothing heard: no \"ptwalk-verdict 1\" line")
+		report("FAIL", "verdict", "there is no \"ptwalk-verdict 1\" line")
 		exit 1
 	}
 	if (kunit && !not_loaded && suites != plan_suites)

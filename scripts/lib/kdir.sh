@@ -22,7 +22,7 @@ choose_base() {
 	local v f bases=("$top"/patches/*/BASE) series='' known=''
 	if [ ! -f "$KDIR/Makefile" ] || [ ! -f "$KDIR/Kbuild" ] || [ ! -f "$KDIR/mm/gup.c" ] ||
 	   [ -z "$(version_part PATCHLEVEL)" ]; then
-		die "$KDIR is no kernel source tree" "KDIR= must be the top of a Linux source tree (headers alone are not enough)"
+		die "$KDIR is not a kernel source tree" "KDIR= must be the top of a Linux source tree (headers are not enough)"
 	fi
 	[ -z "$given" ] || bases=("$PATCHES/BASE")
 	v=$(version_part VERSION).$(version_part PATCHLEVEL)
@@ -148,7 +148,7 @@ cleanup() {
 }
 
 [ -n "${KDIR-}" ] || die "no KDIR given" "$example"
-[ -d "$KDIR" ] || die "KDIR=$KDIR is no folder" "$example"
+[ -d "$KDIR" ] || die "KDIR=$KDIR is not a folder" "$example"
 KDIR=$(cd "$KDIR" && pwd -P)
 choose_base
 load_topics

@@ -103,7 +103,7 @@ boot_logged() {
 	rm -f "$1"/{result.txt,verdict.log,console.log}
 	"$top/scripts/boot" || rc=$?
 	if [ $rc -eq 4 ] && stale_breakpoint "$1"; then
-		warn "QEMU ran into a breakpoint that is not there any more; booting again"
+		warn "QEMU ran into a breakpoint that the kernel has removed; booting again"
 		echo "$1" >>"$OUT/log/booted-again.txt"
 		rc=0
 		"$top/scripts/boot" || rc=$?
