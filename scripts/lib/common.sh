@@ -79,6 +79,12 @@ arches() {
 	for f in "$top"/scripts/arch/*.conf; do basename "$f" .conf; done | paste -sd ' '
 }
 
+# usual_arches: those that are meant where ARCH= names none
+usual_arches() {
+	local a
+	for a in $(arches); do ( load_arch "$a"; [ -n "${ON_REQUEST-}" ] || echo "$a" ); done | paste -sd ' '
+}
+
 # load_arch NAME: the record of one architecture; ARCH becomes NAME
 load_arch() {
 	case $1 in
