@@ -211,6 +211,13 @@ unlocked() {
 	"$@"
 }
 
+# warnings TREE LOG: of a compiler, without what differs between two trees
+warnings() {
+	sed -nE "s,^($1/|(\.\./)+tree/[a-z]+/),,
+		s/:[0-9]+(:[0-9]+)?:/:/
+		/(warning|error): /p" "$2" | sort
+}
+
 # patterns FILE: the regular expressions of a list with lines "PATTERN -- why"
 patterns() { sed -n '/^#/d; s/ -- .*//p' "$1"; }
 
