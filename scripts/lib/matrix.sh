@@ -67,6 +67,13 @@ all_cells() {
 # words_of FIELD: of the cells on stdin, each word once
 words_of() { awk -v field="$1" '!seen[$field]++ { print $field }' | paste -sd ' '; }
 
+# debs LIST: the packages of the architectures of its cells, as scripts/deps wants to be told
+# of those that are left out where ARCH= names none
+debs() {
+	local a
+	for a in $(cells "$1" | words_of 1); do ( load_arch "$a" && echo "$DEBS" ); done
+}
+
 # in_cell CELL CMD...: CMD there
 in_cell() {
 	local -x ARCH MACHINE FLAVOR VARIANT
