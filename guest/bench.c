@@ -383,7 +383,7 @@ static void map_shared(char *addr)
 
 static void share_first(void)
 {
-#ifndef __x86_64__
+#ifndef SHARES_PMD_TABLES
 	skip("no PMD tables are shared on this architecture");
 #endif
 	write_file("/proc/sys/vm/nr_hugepages", "4");

@@ -176,9 +176,11 @@ static void open_verdict(void)
 	verdict_fd = fd;
 }
 
-/* "x86", or what powerpc says of itself: "radix", "hash" */
+/* "x86", "virt" (arm64), or what powerpc says of itself: "radix", "hash" */
 static const char *mmu(void)
 {
+	if (cpuinfo_says("CPU implementer", ""))
+		return "virt";
 	if (!cpuinfo_says("MMU", ""))
 		return "x86";
 	return cpuinfo_says("MMU", "radix") ? "radix" : "hash";

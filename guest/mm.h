@@ -21,6 +21,11 @@ struct uffdio_move {
 #define UFFD_FEATURE_MOVE	(1 << 16)
 #endif
 
+/* The kernel may share PMD tables of hugetlb files on these architectures. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define SHARES_PMD_TABLES
+#endif
+
 /**
  * thp_size() - bytes of a transparent huge page
  *

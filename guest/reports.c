@@ -142,7 +142,7 @@ static void exit_with_shared_tables_waits_for_nobody(void)
 	long pool = number_in(NR_HUGEPAGES, "");
 	struct calls c;
 
-#ifndef __x86_64__
+#ifndef SHARES_PMD_TABLES
 	return skip("no PMD tables are shared on this architecture");
 #endif
 	if (!calls_can_be_counted() || !set_hugepages(pool + SHARED_GB) || !touch_gigabytes())

@@ -906,7 +906,7 @@ static bool has_swap(void)
 	return number_in("/proc/meminfo", "SwapTotal") > 0;
 }
 
-#ifdef __x86_64__
+#ifdef SHARES_PMD_TABLES
 #define POOL "/proc/sys/vm/nr_hugepages"
 static long pool;
 
@@ -926,7 +926,7 @@ static void restore_pool(void)
 
 static bool has_hugetlb(void)
 {
-#ifdef __x86_64__
+#ifdef SHARES_PMD_TABLES
 	pool = number_in(POOL, "");
 	if (pool < 0 || atexit(restore_pool) ||
 	    !set_pool(pool + 4 * NR_HUGETLB))

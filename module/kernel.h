@@ -55,12 +55,18 @@ static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
 #define PTWALK_SERIALIZE_FUNC	"do_serialize"
 #endif
 
-/* Whether MADV_DONTNEED keeps page tables although the series could free them. */
+/*
+ * Whether MADV_DONTNEED keeps page tables, and more of the series would not change that:
+ * it is switched off, or the series does not do it on this architecture.
+ */
 #if PTWALK_V7
 #define PTWALK_KEEPS_TABLES	(!IS_ENABLED(CONFIG_PT_RECLAIM))
 #else
-#define PTWALK_KEEPS_TABLES	(IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) && \
-				 !IS_ENABLED(CONFIG_PT_RECLAIM))
+#define PTWALK_COULD_RECLAIM	(IS_ENABLED(CONFIG_X86) || \
+				 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
+#define PTWALK_KEEPS_TABLES	(!IS_ENABLED(CONFIG_PT_RECLAIM) && \
+				 (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) || \
+				  !PTWALK_COULD_RECLAIM))
 #endif
 
 /* ----------------------------------------------------- names and signatures */
@@ -173,13 +179,20 @@ static inline void ptwalk_remove_table(struct mmu_gather *tlb, pgtable_t token,
 #ifdef PTWALK_KVM
 /*
  * Weak: where kvm.ko is not loaded, or the kernel does not export these
- * functions to tests, their addresses are NULL.
+ * functions to tests, their addresses are NULL.  Not on arm64: there KVM is no
+ * module, and modules cannot have weak symbols.
  */
 #if IS_ENABLED(CONFIG_KVM) && !PTWALK_V7	/* which has no such function */
 #include <linux/kvm_host.h>
+#ifdef CONFIG_ARM64
+#define PTWALK_HAS_KVM	true
+#else
 #pragma weak kvm_pfn_to_refcounted_page
+#define PTWALK_HAS_KVM	(!!kvm_pfn_to_refcounted_page)
+#endif
 #else
 #define kvm_pfn_to_refcounted_page	((struct page *(*)(u64))NULL)
+#define PTWALK_HAS_KVM	false
 #endif
 
 /* In v7.3 what KVM goes by is for KVM's own modules alone. */

@@ -230,6 +230,18 @@ test_cells_of_a_list() {
 	cell_name 'ppc64le hash patched kasan kunit=x_*' | diff - <(echo hash/patched/kasan)
 }
 
+test_lines_on_request() {
+	lists 'a x86_64 x86 base - kunit' 'a?,b? arm64 virt base - kunit'
+	cells a | diff - <(echo 'x86_64 x86 base - kunit')
+	[ -z "$(cells b)" ]
+	only_arch=arm64
+	cells a | diff - <(echo 'arm64 virt base - kunit')
+	only_arch='' only_machine=virt
+	cells b | diff - <(echo 'arm64 virt base - kunit')
+	only_machine=x86
+	cells a | diff - <(echo 'x86_64 x86 base - kunit')
+}
+
 test_every_cell_of_the_lists_exists() {
 	local arch machine flavor variant suite list
 	matrix

@@ -21,7 +21,8 @@
  */
 #define NOBODY_WAITS	(PTWALK_SERIES && \
 			 (IS_ENABLED(CONFIG_X86) || \
-			  IS_ENABLED(CONFIG_PPC_BOOK3S_64)) && \
+			  IS_ENABLED(CONFIG_PPC_BOOK3S_64) || \
+			  IS_ENABLED(CONFIG_ARM64)) && \
 			 !IS_ENABLED(CONFIG_GUP_GET_PXX_LOW_HIGH))
 
 static void read_table(struct ptwalk_hold *hold)

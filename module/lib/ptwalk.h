@@ -32,7 +32,11 @@
 #endif
 
 /* Start of the test mapping, aligned to any PMD and to a hash slice */
+#ifdef CONFIG_ARM64_VA_BITS_39
+#define PTWALK_BASE	BIT(38)
+#else
 #define PTWALK_BASE	BIT(40)
+#endif
 
 /* Parameters of the module, and the state of a case: main.c of each module */
 extern unsigned int ptwalk_duration_ms;

@@ -12,7 +12,7 @@ struct mm_struct;
 struct ptwalk_process;
 
 /* The same condition as in Kbuild */
-#if defined(CONFIG_X86_64) && defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)
+#if defined(CONFIG_64BIT) && defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)
 
 #include <linux/wait.h>
 

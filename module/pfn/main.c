@@ -555,7 +555,7 @@ static struct load *new_load(struct kunit *test, bool reserve)
 
 static void need_kvm(struct kunit *test)
 {
-	if (!kvm_pfn_to_refcounted_page)
+	if (!PTWALK_HAS_KVM)
 		kunit_skip(test, "needs KVM, built in or loaded, and its test exports");
 }
 

@@ -21,7 +21,8 @@
 
 /* The series frees by RCU if there is no batch, on these architectures. */
 #define FALLBACK_BY_RCU	(IS_ENABLED(CONFIG_X86) || \
-			 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
+			 IS_ENABLED(CONFIG_PPC_BOOK3S_64) || \
+			 IS_ENABLED(CONFIG_ARM64))
 #define NO_FALLBACK	"the fallback of this architecture interrupts all CPUs"
 
 static unsigned long table_addr(int i)

@@ -42,7 +42,7 @@
 
 static int keeps_tables = PTWALK_KEEPS_TABLES;
 module_param(keeps_tables, int, 0444);
-MODULE_PARM_DESC(keeps_tables, "skip what needs MADV_DONTNEED to free page tables (default: 1 if the kernel has the series without CONFIG_PT_RECLAIM, else 0)");
+MODULE_PARM_DESC(keeps_tables, "skip what needs MADV_DONTNEED to free page tables (default: 1 if the kernel has the series without CONFIG_PT_RECLAIM, or an architecture where the series does not free them, else 0)");
 
 static void needs_reclaim(struct kunit *test)
 {

@@ -11,7 +11,9 @@
 #include <linux/prandom.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#ifdef CONFIG_X86
 #include <asm/paravirt.h>
+#endif
 
 #include "../kernel.h"
 #include "../lib/ptwalk.h"
@@ -58,22 +60,17 @@ static bool runs_threads(int cpu)
 
 /* --------------------------------------------- how the TLB is flushed here */
 
-static bool flush_is_native(void)
+/* By interrupts.  A hypervisor may flush without, and hardware that broadcasts does. */
+static bool flush_interrupts(void)
 {
-#ifdef CONFIG_PARAVIRT
+#if defined(CONFIG_X86) && defined(CONFIG_PARAVIRT)
 	char name[KSYM_SYMBOL_LEN];
 
 	sprint_symbol(name, (unsigned long)pv_ops.mmu.flush_tlb_multi);
 	return !strncmp(name, "native_flush_tlb_multi+", 23);
 #else
-	return true;
+	return IS_ENABLED(CONFIG_X86);
 #endif
-}
-
-static void need_native(struct kunit *test)
-{
-	if (!flush_is_native())
-		kunit_skip(test, "a hypervisor flushes the TLB");
 }
 
 /* --------------------------------------------- which CPUs are interrupted */
@@ -100,7 +97,7 @@ static void unshare_broadcasts_nothing(struct kunit *test)
 	ptwalk_measure(test, "unshare", NR_OPS);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE));
-	if (flush_is_native())
+	if (flush_interrupts())
 		KUNIT_EXPECT_GE(test, ptwalk_ipi_cpus(PTWALK_IPI_TLB), NR_OPS);
 }
 
@@ -131,7 +128,8 @@ static void unshare_flushes_lazy_cpus(struct kunit *test)
 	int cpu = ptwalk_other_cpu(), tries = 0, i;
 	struct ptwalk_sharing s;
 
-	need_native(test);
+	if (!flush_interrupts())
+		kunit_skip(test, "TLBs are flushed without an interrupt");
 	set_up(test, &s, 1);
 	ptwalk_spread(test, s.mm, PTWALK_SMALL);
 	do {
@@ -176,14 +174,14 @@ static void unshare_does_not_wait_for_other_mm(struct kunit *test)
 /* ------------------------------------------------ GUP-fast, held on its way */
 
 /**
- * struct held - a kthread that is held in GUP-fast, where it loads an entry
+ * struct held - a kthread that is held in GUP-fast, at the load of an entry
  * @addr: first address that it looks up
  * @nr: number of pages
  * @entry: the entry of a page table
  * @load: which load of @entry, from 1
  * @task: the kthread, while it is in GUP-fast
  * @loads: loads of @entry so far
- * @inside: it has loaded @entry and waits
+ * @inside: it is at the load and waits
  * @go: it may go on
  * @late: it went on by itself
  * @pages: what GUP-fast returned
@@ -203,21 +201,44 @@ struct held {
 	struct completion left;
 };
 
-/* Debug exception, after the load.  GUP-fast has interrupts off. */
+/*
+ * On x86 a load that is watched is executed before the exception.  On arm64 it is not,
+ * and comes back here until watchpoints of this CPU are off.
+ */
+#ifdef CONFIG_ARM64
+#define TRAPS_BEFORE_LOAD	true
+
+static void leave_watchpoint(void)
+{
+	sysreg_clear_set(mdscr_el1, DBG_MDSCR_MDE, 0);
+	isb();
+}
+#else
+#define TRAPS_BEFORE_LOAD	false
+
+static void leave_watchpoint(void)
+{
+}
+#endif
+
+/* Debug exception.  GUP-fast has interrupts off. */
 static void entry_loaded(struct perf_event *bp, struct perf_sample_data *data,
 			 struct pt_regs *regs)
 {
 	struct held *h = bp->overflow_handler_context;
 	u64 end;
 
-	if (READ_ONCE(h->task) != current || ++h->loads != h->load)
+	if (READ_ONCE(h->task) != current || ++h->loads != h->load) {
+		leave_watchpoint();
 		return;
+	}
 	end = ktime_get_mono_fast_ns() + ptwalk_hold_ms * NSEC_PER_MSEC;
 	WRITE_ONCE(h->inside, true);
 	while (!READ_ONCE(h->go) && ktime_get_mono_fast_ns() < end)
 		cpu_relax();
 	WRITE_ONCE(h->late, !READ_ONCE(h->go));
 	WRITE_ONCE(h->inside, false);
+	leave_watchpoint();
 }
 
 static void held_gup(void *arg, unsigned int id)
@@ -311,10 +332,27 @@ static struct page *page_at(struct mm_struct *mm, unsigned long addr)
 }
 
 /*
- * GUP-fast is held where @load says; meanwhile its process leaves the table, and
- * the last owner changes what the table maps by @change.
+ * Between the load of the PUD and that of the first PMD, or, if it has @taken a page,
+ * between its re-check of the first PMD and the load of the next one.
  */
-static void change_under_gup(struct kunit *test, int nr, bool at_pud, unsigned int load,
+static void choose_load(struct held *how, struct mm_struct *mm, bool taken)
+{
+	pmd_t *pmdp = ptwalk_pmd_offset(mm, how->addr);
+
+	if (TRAPS_BEFORE_LOAD) {
+		how->entry = taken ? pmdp + 1 : pmdp;
+		how->load = 1;
+	} else {
+		how->entry = taken ? pmdp : pud_entry(mm, how->addr);
+		how->load = taken ? 2 : 1;
+	}
+}
+
+/*
+ * GUP-fast is held, when it has @taken a page or before; meanwhile its process leaves
+ * the table, and the last owner changes what the table maps by @change.
+ */
+static void change_under_gup(struct kunit *test, int nr, bool taken,
 			     int (*change)(struct ptwalk_process *p))
 {
 	unsigned long addr = PTWALK_REUSED + (nr > 1 ? PMD_SIZE - PAGE_SIZE : 0);
@@ -328,11 +366,8 @@ static void change_under_gup(struct kunit *test, int nr, bool at_pud, unsigned i
 	run_threads(test, s.mm);
 	ptwalk_new_other(test, s.p[0]);
 	ptwalk_share(test, s.p[0]);
-	how = (struct held) {
-		.addr = addr, .nr = nr, .load = load,
-		.entry = at_pud ? pud_entry(s.mm, addr) :
-				  (void *)ptwalk_pmd_offset(s.mm, addr),
-	};
+	how = (struct held) { .addr = addr, .nr = nr };
+	choose_load(&how, s.mm, taken);
 	/* First of all: code that is patched interrupts every CPU. */
 	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "csd_queue_cpu", csd_queue_cpu, NULL));
 	h = hold_gup(test, s.mm, how);
@@ -350,8 +385,8 @@ static void change_under_gup(struct kunit *test, int nr, bool at_pud, unsigned i
 	KUNIT_EXPECT_EQ_MSG(test, h->got, 0, "%d pages that the process does not map", h->got);
 	for (i = 0; i < h->got; i++)
 		put_page(h->pages[i]);
-	/* At the second load GUP-fast had a reference to the first page. */
-	refs[0] -= load - 1;
+	/* Then GUP-fast had a reference to the first page. */
+	refs[0] -= taken;
 	for (i = 0; i < PTWALK_NR_HUGE; i++)
 		if (foreign[i])
 			KUNIT_EXPECT_EQ(test, page_ref_count(foreign[i]), refs[i]);
@@ -360,20 +395,19 @@ static void change_under_gup(struct kunit *test, int nr, bool at_pud, unsigned i
 /* Broken: a device writes to memory of another process. */
 static void gup_gives_back_page_of_last_owner(struct kunit *test)
 {
-	change_under_gup(test, 1, true, 1, ptwalk_process_reuse);
+	change_under_gup(test, 1, false, ptwalk_process_reuse);
 }
 
 /* Broken: the same, if only a part of the range is mapped. */
 static void gup_gives_back_when_range_ends_early(struct kunit *test)
 {
-	change_under_gup(test, 2, true, 1, ptwalk_process_reuse_first);
+	change_under_gup(test, 2, false, ptwalk_process_reuse_first);
 }
 
 /* Broken: the same, when the table changes in the middle of the walk. */
 static void gup_gives_back_all_since_the_pud(struct kunit *test)
 {
-	/* The second load is the re-check, when the first page was taken. */
-	change_under_gup(test, 2, false, 2, ptwalk_process_reuse_second);
+	change_under_gup(test, 2, true, ptwalk_process_reuse_second);
 }
 
 /* ---------------------------------------- GUP-fast while tables are shared */

@@ -79,6 +79,12 @@ arches() {
 	for f in "$top"/scripts/arch/*.conf; do basename "$f" .conf; done | paste -sd ' '
 }
 
+# usual_arches: those that are meant where ARCH= names none
+usual_arches() {
+	local a
+	for a in $(arches); do ( load_arch "$a"; [ -n "${ON_REQUEST-}" ] || echo "$a" ); done | paste -sd ' '
+}
+
 # load_arch NAME: the record of one architecture; ARCH becomes NAME
 load_arch() {
 	case $1 in
@@ -203,6 +209,13 @@ unlocked() {
 	local fd
 	for fd in "${LOCKS[@]}"; do exec {fd}>&-; done
 	"$@"
+}
+
+# warnings TREE LOG: of a compiler, without what differs between two trees
+warnings() {
+	sed -nE "s,^($1/|(\.\./)+tree/[a-z]+/),,
+		s/:[0-9]+(:[0-9]+)?:/:/
+		/(warning|error): /p" "$2" | sort
 }
 
 # patterns FILE: the regular expressions of a list with lines "PATTERN -- why"

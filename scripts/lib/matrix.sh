@@ -8,10 +8,16 @@
 . "$top/scripts/lib/ledger.sh"
 LIST=$top/scripts/matrix.list
 
+# An awk function: whether a line of the file belongs to a list.  "LIST?" does only where
+# ARCH= or MACHINE= was given, which then says whether it is wanted.
+IN_LIST='function in_list(names, list) {
+	return index("," names ",", "," list ",") || (asked && index("," names ",", "," list "?,"))
+}'
+
 # column LIST FIELD: the words of a list in one field, in order, each once
 column() {
-	awk -v list="$1" -v field="$2" '
-		!/^#/ && index("," $1 ",", "," list ",") {
+	awk -v list="$1" -v field="$2" -v asked="$only_arch$only_machine" "$IN_LIST"'
+		!/^#/ && in_list($1, list) {
 			n = split($field, word, ",")
 			for (i = 1; i <= n; i++)
 				if (!seen[word[i]]++)
@@ -43,9 +49,10 @@ cells() {
 }
 
 all_cells() {
-	awk -v list="$1" -v a="$only_arch" -v m="$only_machine" -v f="$only_flavor" -v v="$only_variant" '
+	awk -v list="$1" -v a="$only_arch" -v m="$only_machine" -v f="$only_flavor" -v v="$only_variant" \
+		-v asked="$only_arch$only_machine" "$IN_LIST"'
 		function wanted(only, word) { return only == "" || index(" " only " ", " " word " ") }
-		!/^#/ && index("," $1 ",", "," list ",") && wanted(a, $2) && wanted(v, $5) {
+		!/^#/ && in_list($1, list) && wanted(a, $2) && wanted(v, $5) {
 			nf = split($4, flavor, ",")
 			nm = split($3, machine, ",")
 			ns = split($6, suite, ",")
@@ -59,6 +66,13 @@ all_cells() {
 
 # words_of FIELD: of the cells on stdin, each word once
 words_of() { awk -v field="$1" '!seen[$field]++ { print $field }' | paste -sd ' '; }
+
+# debs LIST: the packages of the architectures of its cells, as scripts/deps wants to be told
+# of those that are left out where ARCH= names none
+debs() {
+	local a
+	for a in $(cells "$1" | words_of 1); do ( load_arch "$a" && echo "$DEBS" ); done
+}
 
 # in_cell CELL CMD...: CMD there
 in_cell() {
