@@ -86,6 +86,19 @@ static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
 #define PTWALK_PARAM_ARGS	const void *prev, char *desc
 #endif
 
+#if !PTWALK_V7
+#include <linux/pfn_t.h>
+#endif
+
+static inline vm_fault_t ptwalk_insert_mixed(struct vm_fault *vmf, unsigned long pfn)
+{
+#if PTWALK_V7
+	return vmf_insert_mixed(vmf->vma, vmf->address, pfn);
+#else
+	return vmf_insert_mixed(vmf->vma, vmf->address, pfn_to_pfn_t(pfn));
+#endif
+}
+
 /* khugepaged does not add an mm that it seems to have already. */
 static inline void ptwalk_hide_from_khugepaged(struct mm_struct *mm)
 {

@@ -15,7 +15,6 @@
 #include <linux/ktime.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
-#include <linux/pfn_t.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -940,8 +939,7 @@ static struct mixed {
 /* As a driver's, or a file system's on persistent memory */
 static vm_fault_t insert_mixed(struct vm_fault *vmf)
 {
-	vm_fault_t ret = vmf_insert_mixed(vmf->vma, vmf->address,
-					  pfn_to_pfn_t(mixed.pfn));
+	vm_fault_t ret = ptwalk_insert_mixed(vmf, mixed.pfn);
 
 	if (!(ret & VM_FAULT_OOM))
 		return ret;
