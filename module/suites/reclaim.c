@@ -360,7 +360,7 @@ static void parts_of_huge_memory_keep_table(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, ptwalk_is_huge(mm, PTWALK_BASE));
 }
 
-#define PARTS_GB	8
+#define PARTS_GB	8UL
 
 /* What is left of PARTS_GB that were given back in pieces of @step, in kB */
 static unsigned long left_by_steps(struct kunit *test, unsigned long step)
@@ -375,7 +375,7 @@ static unsigned long left_by_steps(struct kunit *test, unsigned long step)
 		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, step));
 	}
 	kb = mm_pgtables_bytes(mm) / SZ_1K - before;
-	kunit_info(test, "measure: vmparts gb=%d step_kb=%lu kb=%lu\n", PARTS_GB,
+	kunit_info(test, "measure: vmparts gb=%lu step_kb=%lu kb=%lu\n", PARTS_GB,
 		   step / SZ_1K, kb);
 	ptwalk_mm_leave(test);
 	return kb;
@@ -1461,8 +1461,10 @@ enum cost {
 	COST_ZAP_IN_FULL,
 	COST_ZAP_PIECE,
 	COST_ZAP_PIECE_FAR,
+	COST_ZAP_PIECE_LOOK,
 	COST_ROUND,
 	COST_ROUND_FAR,
+	COST_ROUND_LOOK,
 	NR_COSTS
 };
 
@@ -1476,8 +1478,10 @@ static const char * const cost_name[] = {
 	[COST_ZAP_IN_FULL] = "zap_page_in_full",
 	[COST_ZAP_PIECE] = "zap_piece",
 	[COST_ZAP_PIECE_FAR] = "zap_piece_far",
+	[COST_ZAP_PIECE_LOOK] = "zap_piece_look",
 	[COST_ROUND] = "round",
 	[COST_ROUND_FAR] = "round_far",
+	[COST_ROUND_LOOK] = "round_look",
 };
 
 static void touch_timed(struct kunit *test, cycles_t *least, unsigned long addr)
@@ -1526,9 +1530,10 @@ static void measure_piece(struct kunit *test, cycles_t *zap, cycles_t *round)
  * the instruction with "-icount shift=0,sleep=off" of QEMU on x86; the time
  * base of powerpc counts 512 for 1000 instructions.
  */
-static void measure_costs(struct kunit *test, cycles_t *least)
+static void measure_costs(struct kunit *test, cycles_t *least, int round)
 {
 	const unsigned long len = PMD_SIZE;
+	const unsigned long far = last_page(PTWALK_BASE) - round % 2 * PAGE_SIZE;
 
 	/* All that a table maps, with two pages in it. */
 	touch_timed(test, &least[COST_FAULT_FIRST], PTWALK_BASE);
@@ -1539,9 +1544,13 @@ static void measure_costs(struct kunit *test, cycles_t *least)
 	zap_timed(test, &least[COST_ZAP_PART], PTWALK_BASE, len - PAGE_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
 	zap_timed(test, &least[COST_ZAP_PAGE], PTWALK_BASE, PAGE_SIZE);
-	/* Nothing else in the table, then one page at its far end */
+	/* A piece, nothing else in the table, which this thread has just emptied */
 	measure_piece(test, &least[COST_ZAP_PIECE], &least[COST_ROUND]);
-	ptwalk_fill(test, last_page(PTWALK_BASE), PAGE_SIZE, 1);
+	/* One page at the far end of another table, not where it was the last time */
+	ptwalk_fill(test, table_addr(1), PAGE_SIZE, 1);
+	zap_in_two(test, table_addr(1));
+	ptwalk_fill(test, far, PAGE_SIZE, 1);
+	measure_piece(test, &least[COST_ZAP_PIECE_LOOK], &least[COST_ROUND_LOOK]);
 	measure_piece(test, &least[COST_ZAP_PIECE_FAR], &least[COST_ROUND_FAR]);
 	/* All of it, full of pages, one of them first */
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
@@ -1556,14 +1565,14 @@ static void reclaim_cost(struct kunit *test)
 	cycles_t least[NR_COSTS];
 	int i;
 
-	enter_with_tables(test, 1);
+	enter_with_tables(test, 2);
 	if (!get_cycles())
 		kunit_skip(test, "no cycle counter");
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
 	for (i = 0; i < NR_COSTS; i++)
 		least[i] = -1;
 	for (i = 0; i < COST_ROUNDS; i++)
-		measure_costs(test, least);
+		measure_costs(test, least, i);
 	for (i = 0; i < NR_COSTS; i++)
 		kunit_info(test, "measure: giving_back op=%s cycles=%llu\n",
 			   cost_name[i], (u64)least[i]);
