@@ -500,10 +500,16 @@ static void use_pieces(void)
 	}
 }
 
+static void allow_huge(const char *when)
+{
+	if (!write_file("/sys/kernel/mm/transparent_hugepage/enabled", when))
+		die("enabled");
+}
+
 /*
  * What is resident of a heap that was given back, in pieces or as a whole, and is
- * used at one byte in each huge page then.  With thp=always, as far as there is no
- * table in the way, all of it.
+ * used at one byte in each huge page then.  With "always", all of it, unless tables are
+ * in the way.
  */
 static void come_back(void)
 {
@@ -511,11 +517,11 @@ static void come_back(void)
 	long before;
 
 	need_thp();
-	if (!write_file("/sys/kernel/mm/transparent_hugepage/enabled", "always"))
-		die("thp=always");
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		allow_huge("never");
 		map(AREA, HEAP);
 		touch(AREA, HEAP, page_size);
+		allow_huge("always");
 		for (long done = 0; done < HEAP; done += steps[i] << 10)
 			give_piece_back(AREA + done, steps[i] << 10);
 		before = number_in("/proc/self/status", "VmRSS");
@@ -524,7 +530,7 @@ static void come_back(void)
 		       "kB", 1);
 		unmap(AREA, HEAP);
 	}
-	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	allow_huge("madvise");
 }
 
 /* -------------------------------------------------------------- histogram */
