@@ -455,6 +455,84 @@ static void dontneed_pages(void)
 		die("MADV_DONTNEED");
 }
 
+/* ------------------------------------- memory that is given back in pieces */
+
+#define HEAP		(256L << 20)
+#define BLOCK		(64L << 10)
+
+static const long piece_kb[] = { 64, 256, 1024, 0 };
+
+static void map_heap(void)
+{
+	map(AREA, HEAP);
+	if (madvise(AREA, HEAP, MADV_NOHUGEPAGE) && errno != EINVAL)
+		die("MADV_NOHUGEPAGE");
+}
+
+static void unmap_heap(void)
+{
+	unmap(AREA, HEAP);
+}
+
+static void give_piece_back(char *addr, size_t len)
+{
+	if (madvise(addr, len, MADV_DONTNEED))
+		die("MADV_DONTNEED");
+}
+
+/* The same piece, which has a table of its own */
+static void use_again(void)
+{
+	for (int i = 0; i < CALLS; i++) {
+		touch(AREA, BLOCK, page_size);
+		give_piece_back(AREA, BLOCK);
+	}
+}
+
+/* One piece after the other, of which one page was used */
+static void use_pieces(void)
+{
+	char *addr = AREA;
+
+	for (int i = 0; i < BATCH; i++, addr += size << 10) {
+		touch(addr, 1, 1);
+		give_piece_back(addr, size << 10);
+	}
+}
+
+static void allow_huge(const char *when)
+{
+	if (!write_file("/sys/kernel/mm/transparent_hugepage/enabled", when))
+		die("enabled");
+}
+
+/*
+ * What is resident of a heap that was given back, in pieces or as a whole, and is
+ * used at one byte in each huge page then.  With "always", all of it, unless tables are
+ * in the way.
+ */
+static void come_back(void)
+{
+	static const long steps[] = { 64, 1024, 16384 };
+	long before;
+
+	need_thp();
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		allow_huge("never");
+		map(AREA, HEAP);
+		touch(AREA, HEAP, page_size);
+		allow_huge("always");
+		for (long done = 0; done < HEAP; done += steps[i] << 10)
+			give_piece_back(AREA + done, steps[i] << 10);
+		before = number_in("/proc/self/status", "VmRSS");
+		touch(AREA, HEAP, hpage_size);
+		result(steps[i], number_in("/proc/self/status", "VmRSS") - before,
+		       "kB", 1);
+		unmap(AREA, HEAP);
+	}
+	allow_huge("madvise");
+}
+
 /* -------------------------------------------------------------- histogram */
 
 /* Numerical Recipes' generator: the same sizes in each run. */
@@ -680,6 +758,13 @@ static const struct workload workloads[] = {
 		.counted = true, .prepare = map_pages, .op = dontneed_pages,
 		.cleanup = unmap_pages, .sizes = small_pages,
 	}, {
+		.name = "again", .repeats = 3, .calls = CALLS,
+		.prepare = map_heap, .op = use_again, .cleanup = unmap_heap,
+	}, {
+		.name = "pieces", .repeats = 7, .calls = BATCH,
+		.prepare = map_heap, .op = use_pieces, .cleanup = unmap_heap,
+		.sizes = piece_kb,
+	}, {
 		.name = "churn", .repeats = 7, .calls = CALLS, .op = churn,
 	}, {
 		.name = "fork", .repeats = 7, .calls = PROCESSES,
@@ -688,6 +773,7 @@ static const struct workload workloads[] = {
 		.name = "futex", .repeats = 25, .calls = BATCH,
 		.setup = map_word, .op = wake_nobody,
 	},
+	{ .name = "comeback", .run = come_back },
 	{ .name = "latency", .run = munmap_histogram },
 	{ .name = "isolated", .run = isolated },
 	{ .name = "tables", .run = table_memory },

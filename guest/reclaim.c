@@ -43,6 +43,7 @@ static size_t page_size;
 static struct {
 	char *addr;
 	size_t len;
+	size_t step;	/* at a time */
 	unsigned long seq;	/* odd while in madvise() */
 	unsigned long rounds;
 	int error;	/* the last errno */
@@ -78,11 +79,11 @@ static void *give_back(void *unused)
 {
 	while (!__atomic_load_n(&giver.stop, __ATOMIC_RELAXED)) {
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
-		/* ENOMEM says that a part is not mapped; the rest was given back. */
-		if (!madvise(giver.addr, giver.len, MADV_DONTNEED) || errno == ENOMEM)
-			giver.rounds++;
-		else
-			giver.error = errno;
+		for (size_t i = 0; i < giver.len; i += giver.step)
+			/* ENOMEM says that a part is not mapped; the rest was given back. */
+			if (madvise(giver.addr + i, giver.step, MADV_DONTNEED) && errno != ENOMEM)
+				giver.error = errno;
+		giver.rounds++;
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
 		if (giver.rounds % 64 == 0)
 			usleep(1);	/* let others be sure of something */
@@ -90,15 +91,21 @@ static void *give_back(void *unused)
 	return unused;
 }
 
-static void start_giving(char *addr, size_t len)
+static void start_giving_by(char *addr, size_t len, size_t step)
 {
 	giver.addr = addr;
 	giver.len = len;
+	giver.step = step;
 	giver.rounds = 0;
 	giver.met = 0;
 	giver.error = 0;
 	giver.stop = false;
 	giver.started = !pthread_create(&giver.thread, NULL, give_back, NULL);
+}
+
+static void start_giving(char *addr, size_t len)
+{
+	start_giving_by(addr, len, len);
 }
 
 static void stop_giving(void)
@@ -167,8 +174,10 @@ static uint64_t settled(uint64_t *ptr, uint64_t expected)
 	return value;
 }
 
-/* Broken: fork() gives a child memory that is not its parent's. */
-static void fork_versus_dontneed(void)
+/* Less than a table of any MMU maps */
+#define PART		(1UL << 20)
+
+static void fork_versus_giver(const char *name, size_t step)
 {
 	double end = now() + case_seconds();
 	char *mem = map_anon(BASE, 2 * LEN);
@@ -182,7 +191,7 @@ static void fork_versus_dontneed(void)
 	/* The second half is not given back. */
 	for (int i = 0; i < NR_TABLES * 8; i++)
 		*word(mem, i) = i + 1;
-	start_giving(mem, LEN);
+	start_giving_by(mem, LEN, step);
 	while (now() < end && !status) {
 		for (int i = 0; i < NR_TABLES * 4; i++)
 			*word(mem, i) = i + 1;
@@ -206,15 +215,26 @@ static void fork_versus_dontneed(void)
 		forks++;
 	}
 	stop_giving();
-	printf("    # fork_versus_dontneed: %lu forks, %lu times given back\n",
-	       forks, giver.rounds);
+	printf("    # %s: %lu forks, %lu times given back\n", name, forks,
+	       giver.rounds);
 	if (status)
 		fail("child saw wrong memory (status %#x)", status);
 	munmap(mem, 2 * LEN);
 }
 
-/* Broken: mremap() moves pages into a table that was freed. */
-static void mremap_versus_dontneed(void)
+/* Broken: fork() gives a child memory that is not its parent's. */
+static void fork_versus_dontneed(void)
+{
+	fork_versus_giver("fork_versus_dontneed", LEN);
+}
+
+/* Broken: the same where tables are emptied piece by piece. */
+static void fork_versus_parts(void)
+{
+	fork_versus_giver("fork_versus_parts", PART);
+}
+
+static void mremap_versus_giver(const char *name, size_t step)
 {
 	long before = status_kb("RssAnon");
 	double end = now() + case_seconds();
@@ -227,7 +247,7 @@ static void mremap_versus_dontneed(void)
 		return;
 	for (int i = 0; i < NR_TABLES * 8; i++)
 		*word(mem, i) = i + 1;
-	start_giving(OTHER, LEN);
+	start_giving_by(OTHER, LEN, step);
 	while (now() < end && !over()) {
 		next = mem == from ? to : from;
 		seq = giver_seq();
@@ -248,9 +268,21 @@ static void mremap_versus_dontneed(void)
 		moves++;
 	}
 	stop_giving();
-	printf("    # mremap_versus_dontneed: %lu moves, %lu times given back\n",
-	       moves, giver.rounds);
+	printf("    # %s: %lu moves, %lu times given back\n", name, moves,
+	       giver.rounds);
 	expect_no_memory_left(mem, 2 * LEN, before);
+}
+
+/* Broken: mremap moves pages into a table that is gone. */
+static void mremap_versus_dontneed(void)
+{
+	mremap_versus_giver("mremap_versus_dontneed", LEN);
+}
+
+/* Broken: the same where tables are emptied piece by piece. */
+static void mremap_versus_parts(void)
+{
+	mremap_versus_giver("mremap_versus_parts", PART);
 }
 
 static int open_uffd(uint64_t features)
@@ -438,9 +470,15 @@ out:
 	close(pagemap);
 }
 
-static void expect_tables_freed(char *mem, char contents)
+/* Tables that were freed, says the kernel; -1 if it does not count them */
+static long tables_freed(void)
 {
-	long before, touched, left;
+	return number_in("/proc/vmstat", "pgtable_free_empty");
+}
+
+static void expect_tables_freed(char *mem, size_t step, char contents)
+{
+	long before, touched, left, counted;
 
 	if (number_in("/sys/module/ptwalk_kunit/parameters/keeps_tables", "") > 0) {
 		skip("needs CONFIG_PT_RECLAIM");
@@ -451,12 +489,17 @@ static void expect_tables_freed(char *mem, char contents)
 	for (int i = 0; i < 64; i++)
 		mem[i * SPAN] = 1;
 	touched = status_kb("VmPTE") - before;
-	if (madvise(mem, 64 * SPAN, MADV_DONTNEED_LOCKED))
-		fail("MADV_DONTNEED_LOCKED: %m");
+	counted = tables_freed();
+	for (size_t i = 0; i < 64 * SPAN; i += step)
+		if (madvise(mem + i, step, MADV_DONTNEED_LOCKED))
+			fail("MADV_DONTNEED_LOCKED: %m");
 	left = status_kb("VmPTE") - before;
+	counted = tables_freed() - counted;
 	/* Some of it may be of the upper levels. */
 	if (left > touched / 2)
 		fail("of %ld kB of page tables %ld kB are left", touched, left);
+	else if (tables_freed() >= 0 && counted < 63)
+		fail("64 tables were freed, /proc/vmstat has %ld", counted);
 	if (mem[SPAN] != contents)
 		fail("memory is %d, not %d", mem[SPAN], contents);
 }
@@ -473,7 +516,21 @@ static void locked_tables_are_freed(void)
 	if (mlock2(mem, 64 * SPAN, MLOCK_ONFAULT))
 		skip("mlock2: %s", strerror(errno));
 	else
-		expect_tables_freed(mem, 0);
+		expect_tables_freed(mem, 64 * SPAN, 0);
+	munmap(mem, 64 * SPAN);
+}
+
+/* Broken: memory given back piece by piece, locked or not, leaves its page tables behind. */
+static void tables_emptied_by_parts_are_freed(void)
+{
+	char *mem = map_anon(BASE, 64 * SPAN);
+
+	if (!mem)
+		return;
+	if (mlock2(mem, 64 * SPAN, MLOCK_ONFAULT))
+		skip("mlock2: %s", strerror(errno));
+	else
+		expect_tables_freed(mem, PART, 0);
 	munmap(mem, 64 * SPAN);
 }
 
@@ -492,7 +549,7 @@ static void secret_tables_are_freed(void)
 	}
 	mem = map(BASE, 64 * SPAN, MAP_SHARED, fd);
 	if (mem) {
-		expect_tables_freed(mem, 1);
+		expect_tables_freed(mem, 64 * SPAN, 1);
 		munmap(mem, 64 * SPAN);
 	}
 	close(fd);
@@ -582,13 +639,16 @@ static void unregister_wakes_faults(void)
 
 static const struct suite_case cases[] = {
 	CASE(fork_versus_dontneed),
+	CASE(fork_versus_parts),
 	CASE(mremap_versus_dontneed),
+	CASE(mremap_versus_parts),
 	CASE(uffd_move_versus_dontneed),
 	CASE(uffd_copy_versus_dontneed),
 	CASE(uffd_zeropage_versus_dontneed),
 	CASE(uffd_wp_versus_dontneed),
 	CASE(unregister_wakes_faults),
 	CASE(locked_tables_are_freed),
+	CASE(tables_emptied_by_parts_are_freed),
 	CASE(secret_tables_are_freed),
 	{ NULL, NULL }
 };

@@ -148,7 +148,7 @@ static void partial_range_keeps_table(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(last_page(PTWALK_BASE),
 						    PAGE_SIZE, 1));
-	/* The table is empty now, but not by one call. */
+	/* It is empty now, and this thread may use it again. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(PTWALK_BASE), PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
 	/* A part of each of two tables. */
@@ -157,6 +157,258 @@ static void partial_range_keeps_table(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, has_table(table_addr(1)));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(last_page(table_addr(1)),
 						    PAGE_SIZE, 1));
+}
+
+/* Whether memory given back by parts frees its tables, too */
+static void needs_reclaim_by_parts(struct kunit *test)
+{
+	needs_reclaim(test);
+	if (PTWALK_V7)
+		kunit_skip(test, "this kernel keeps tables that several calls empty");
+}
+
+/* Two calls, neither of which covers all that the table maps */
+static void zap_in_two(struct kunit *test, unsigned long addr)
+{
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(addr, PMD_SIZE - PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(addr), PAGE_SIZE));
+}
+
+/* Broken: memory given back piece by piece leaves its page tables behind. */
+static void table_emptied_by_parts_is_freed(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 2);
+	unsigned long before = mm_pgtables_bytes(mm), addr;
+
+	needs_reclaim_by_parts(test);
+	for (addr = PTWALK_BASE; addr < table_addr(1); addr += PMD_SIZE / 8)
+		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(addr, PMD_SIZE / 8));
+	/* This thread may use it again until it has emptied another one. */
+	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
+	zap_in_two(test, table_addr(1));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_EQ(test, before - TABLE_BYTES, mm_pgtables_bytes(mm));
+	KUNIT_EXPECT_TRUE(test, has_table(table_addr(2)));
+	touch_tables(test, 2, 2);
+	KUNIT_EXPECT_EQ(test, before, mm_pgtables_bytes(mm));
+}
+
+/* Broken: the first of two tables stays that one call empties the rest of. */
+static void rests_of_two_tables_are_freed(struct kunit *test)
+{
+	enter_with_tables(test, 3);
+	needs_reclaim_by_parts(test);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(table_addr(1)), PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(PTWALK_BASE), 2 * PAGE_SIZE));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_TRUE(test, has_table(table_addr(1)));
+	zap_in_two(test, table_addr(2));
+	KUNIT_EXPECT_FALSE(test, has_table(table_addr(1)));
+}
+
+/* Broken: memory that is used again is lost when another table is emptied. */
+static void table_in_use_again_is_kept(struct kunit *test)
+{
+	unsigned long page = PTWALK_BASE + PMD_SIZE / 2;
+
+	enter_with_tables(test, 2);
+	zap_in_two(test, PTWALK_BASE);
+	ptwalk_fill(test, page, PAGE_SIZE, 2);
+	zap_in_two(test, table_addr(1));
+	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_NOT_NULL(test, ptwalk_page(page));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(page, PAGE_SIZE, 2));
+}
+
+/* Broken: a thread that uses the same memory again and again pays for tables. */
+static void same_part_again_keeps_table(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 1);
+	void *table = ptwalk_table(mm, PTWALK_BASE);
+	int i;
+
+	zap_in_two(test, PTWALK_BASE);
+	for (i = 0; i < 100; i++) {
+		ptwalk_fill(test, PTWALK_BASE + PAGE_SIZE, PAGE_SIZE, i);
+		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE + PAGE_SIZE,
+						    PAGE_SIZE));
+		KUNIT_ASSERT_PTR_EQ(test, table, ptwalk_table(mm, PTWALK_BASE));
+	}
+}
+
+/*
+ * Two mappings that are not merged share the table at PTWALK_BASE.  Returns where
+ * the second one begins.
+ */
+static unsigned long map_two(struct kunit *test, struct mm_struct *mm)
+{
+	unsigned long second = PTWALK_BASE + PMD_SIZE / 2;
+
+	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE / 2);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, PMD_SIZE / 2,
+					    MADV_DONTFORK));
+	ptwalk_map_small(test, second, 3 * PMD_SIZE - PMD_SIZE / 2);
+	touch_tables(test, 3, 1);
+	return second;
+}
+
+/* Broken: a mapping that is given back piece by piece takes its neighbour's table. */
+static void parts_of_two_mappings_keep_table(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	map_two(test, mm);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(PTWALK_BASE), PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
+	zap_in_two(test, table_addr(1));
+	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
+}
+
+/* Broken: the end of a mapping, or of what a table maps, is not seen. */
+static void last_part_of_a_mapping_frees_its_table(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	needs_reclaim_by_parts(test);
+	/* One of which all is mapped, and one of which the last page is not */
+	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
+	ptwalk_map_small(test, table_addr(2), PMD_SIZE - PAGE_SIZE);
+	ptwalk_map_small(test, table_addr(4), 2 * PMD_SIZE);
+	ptwalk_fill(test, PTWALK_BASE, PMD_SIZE, 1);
+	ptwalk_fill(test, table_addr(2), PMD_SIZE - PAGE_SIZE, 1);
+	ptwalk_fill(test, table_addr(4), 2 * PMD_SIZE, 1);
+	zap_in_two(test, PTWALK_BASE);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(table_addr(2), PMD_SIZE / 2));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(table_addr(2) + PMD_SIZE / 2,
+					    PMD_SIZE / 2 - PAGE_SIZE));
+	zap_in_two(test, table_addr(4));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_TRUE(test, has_table(table_addr(2)));
+	/* A mapping that is gone is no place to look. */
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(table_addr(4), PMD_SIZE));
+	zap_in_two(test, table_addr(5));
+	KUNIT_EXPECT_TRUE(test, has_table(table_addr(5)));
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, 6 * PMD_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
+}
+
+/* Broken: a write to protected memory, far from what was given back, is missed. */
+static void marker_far_off_keeps_table(struct kunit *test)
+{
+#ifdef CONFIG_PTE_MARKER_UFFD_WP
+	pte_t marker = make_pte_marker(PTE_MARKER_UFFD_WP);
+	pte_t *table;
+
+	enter_with_tables(test, 2);
+	table = ptwalk_table(current->mm, PTWALK_BASE);
+	zap_in_two(test, PTWALK_BASE);
+	/* Nothing else uses this address space: no lock is needed. */
+	set_pte(table + PTRS_PER_PTE / 2, marker);
+	zap_in_two(test, table_addr(1));
+	KUNIT_ASSERT_PTR_EQ(test, (void *)table,
+			    ptwalk_table(current->mm, PTWALK_BASE));
+	KUNIT_EXPECT_TRUE(test, pte_same(ptep_get(table + PTRS_PER_PTE / 2), marker));
+	pte_clear(current->mm, PTWALK_BASE + PMD_SIZE / 2, table + PTRS_PER_PTE / 2);
+#else
+	kunit_skip(test, "this architecture has no uffd-wp markers");
+#endif
+}
+
+/* Broken: the table at address 0 stays, or what is behind the last address is read. */
+static void tables_at_both_ends_are_freed(struct kunit *test)
+{
+	unsigned long end = DEFAULT_MAP_WINDOW;
+	unsigned long last = ALIGN_DOWN(end, PMD_SIZE) - PMD_SIZE;
+
+	ptwalk_mm_enter(test);
+	needs_reclaim_by_parts(test);
+	ptwalk_map_small(test, 0, PMD_SIZE);
+	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
+	ptwalk_map_small(test, last, end - last);
+	ptwalk_fill(test, 0, PMD_SIZE, 1);
+	ptwalk_fill(test, last, end - last, 1);
+	zap_in_two(test, 0);
+	KUNIT_EXPECT_TRUE(test, has_table(0));
+	/* On x86 the last page of the address space is not for users. */
+	if (end > last + PMD_SIZE) {
+		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last + PMD_SIZE, PAGE_SIZE));
+		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last + PMD_SIZE + PAGE_SIZE,
+						    end - last - PMD_SIZE - PAGE_SIZE));
+		KUNIT_EXPECT_TRUE(test, has_table(last + PMD_SIZE));
+	}
+	zap_in_two(test, last);
+	KUNIT_EXPECT_FALSE(test, has_table(0));
+	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
+	zap_in_two(test, PTWALK_BASE);
+	KUNIT_EXPECT_FALSE(test, has_table(last));
+}
+
+/* Broken: a heap of which little is in use comes back as huge pages. */
+static void parts_of_huge_memory_keep_table(struct kunit *test)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+
+	ptwalk_map(test, PTWALK_BASE, 3 * PMD_SIZE);
+	ptwalk_fill_small(test, PTWALK_BASE, 2 * PMD_SIZE, 1);
+	zap_in_two(test, PTWALK_BASE);
+	zap_in_two(test, table_addr(1));
+	KUNIT_EXPECT_TRUE(test, has_table(PTWALK_BASE));
+	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 2);
+	KUNIT_EXPECT_FALSE(test, ptwalk_is_huge(mm, PTWALK_BASE));
+}
+
+#define PARTS_GB	8UL
+
+/* What is left of PARTS_GB that were given back in pieces of @step, in kB */
+static unsigned long left_by_steps(struct kunit *test, unsigned long step)
+{
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long addr, before, kb, end = PTWALK_BASE + PARTS_GB * SZ_1G;
+
+	ptwalk_map_small(test, PTWALK_BASE, PARTS_GB * SZ_1G);
+	before = mm_pgtables_bytes(mm) / SZ_1K;
+	for (addr = PTWALK_BASE; addr < end; addr += step) {
+		ptwalk_fill(test, addr, PAGE_SIZE, 1);
+		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, step));
+	}
+	kb = mm_pgtables_bytes(mm) / SZ_1K - before;
+	kunit_info(test, "measure: vmparts gb=%lu step_kb=%lu kb=%lu\n", PARTS_GB,
+		   step / SZ_1K, kb);
+	ptwalk_mm_leave(test);
+	return kb;
+}
+
+/* Broken: an allocator that gives back small pieces grows all the same. */
+static void tables_do_not_pile_up_by_parts(struct kunit *test)
+{
+	needs_reclaim_by_parts(test);
+	KUNIT_EXPECT_LE(test, left_by_steps(test, SZ_64K), 200);
+	KUNIT_EXPECT_LE(test, left_by_steps(test, SZ_256K), 200);
+	KUNIT_EXPECT_LE(test, left_by_steps(test, SZ_1M), 200);
+}
+
+/* Broken: as above, where blocks are not freed in the order of their addresses. */
+static void heap_in_another_order_leaves_no_tables(struct kunit *test)
+{
+	const unsigned long len = SZ_512M, end = PTWALK_BASE + len;
+	struct mm_struct *mm = ptwalk_mm_enter(test);
+	unsigned long addr, before, touched, left;
+	int odd;
+
+	needs_reclaim_by_parts(test);
+	ptwalk_map_small(test, PTWALK_BASE, len);
+	before = mm_pgtables_bytes(mm) / SZ_1K;
+	for (addr = PTWALK_BASE; addr < end; addr += SZ_64K)
+		ptwalk_fill(test, addr, PAGE_SIZE, 1);
+	touched = mm_pgtables_bytes(mm) / SZ_1K - before;
+	for (odd = 0; odd < 2; odd++)
+		for (addr = PTWALK_BASE + odd * SZ_64K; addr < end; addr += SZ_128K)
+			KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, SZ_64K));
+	left = mm_pgtables_bytes(mm) / SZ_1K - before;
+	kunit_info(test, "of %lu kB of page tables %lu are left\n", touched, left);
+	/* The upper levels, and the last table */
+	KUNIT_EXPECT_LE(test, left, 32);
 }
 
 /* Broken: MADV_DONTNEED of one mapping frees the table of its neighbour. */
@@ -698,6 +950,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
  * struct race - what threads that store and MADV_DONTNEED share
  * @base: first address
  * @nr: how many tables or huge pages
+ * @by_parts: no MADV_DONTNEED covers all that a table maps
  * @begun: how many MADV_DONTNEED have begun
  * @ended: how many have ended
  * @lost: stores that the tables do not lead to
@@ -709,6 +962,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 struct race {
 	unsigned long base;
 	unsigned int nr;
+	bool by_parts;
 	atomic_t begun, ended, lost, failed, met;
 	unsigned long stores[NR_CPUS];
 	unsigned long huge;
@@ -778,9 +1032,12 @@ static void store_and_look_up(void *arg, unsigned int id)
 
 static void give_back(struct race *race, unsigned int nr)
 {
+	unsigned long step = race->by_parts ? PMD_SIZE / 2 : nr * PMD_SIZE, done;
+
 	atomic_inc_return(&race->begun);
-	if (ptwalk_zap(race->base, nr * PMD_SIZE))
-		atomic_inc(&race->failed);
+	for (done = 0; done < nr * PMD_SIZE; done += step)
+		if (ptwalk_zap(race->base + done, step))
+			atomic_inc(&race->failed);
 	ptwalk_settle();
 	/* Pairs with the acquire in store_one(). */
 	smp_mb__before_atomic();
@@ -809,7 +1066,7 @@ static void count_huge(struct race *race)
 
 /* Threads store while others give back what they have stored. */
 static struct race *race_with_stores(struct kunit *test, unsigned long base,
-				     unsigned int nr, bool two)
+				     unsigned int nr, bool two, bool by_parts)
 {
 	struct mm_struct *mm = current->mm;
 	struct ptwalk_crew *crew, *second = NULL;
@@ -821,6 +1078,7 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	race = ptwalk_zalloc(test, sizeof(*race));
 	race->base = base;
 	race->nr = nr;
+	race->by_parts = by_parts;
 	ptwalk_next_cpus(&few, NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
 	if (two)
@@ -854,7 +1112,14 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 static void no_store_is_lost(struct kunit *test)
 {
 	enter_with_tables(test, NR_TABLES);
-	race_with_stores(test, PTWALK_BASE, NR_TABLES, false);
+	race_with_stores(test, PTWALK_BASE, NR_TABLES, false, false);
+}
+
+/* Broken: as above, where a table is freed that was empty some time before. */
+static void no_store_is_lost_by_parts(struct kunit *test)
+{
+	enter_with_tables(test, NR_TABLES);
+	race_with_stores(test, PTWALK_BASE, NR_TABLES, false, true);
 }
 
 /* More than a run of tables, and in two PMD tables */
@@ -881,7 +1146,7 @@ static void no_store_is_lost_in_a_run(struct kunit *test)
 				do_madvise(mm, RUN_BASE + i * PMD_SIZE, PMD_SIZE,
 					   i % 4 < 2 ? MADV_HUGEPAGE :
 						       MADV_NOHUGEPAGE));
-	race = race_with_stores(test, RUN_BASE, NR_RUN, true);
+	race = race_with_stores(test, RUN_BASE, NR_RUN, true, false);
 	KUNIT_EXPECT_GT(test, race->huge, 0);
 }
 
@@ -1098,20 +1363,17 @@ static void on_tlb_flush(void *data, int reason, unsigned long pages)
 	flushes->steps = max(flushes->steps, pages);
 }
 
-static void zap_in_two(struct kunit *test, unsigned long addr)
-{
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(addr, PMD_SIZE - PAGE_SIZE));
-	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(addr), PAGE_SIZE));
-}
-
 /* Broken: a CPU walks speculatively into a freed table, the last of several. */
 static void each_empty_table_is_flushed(struct kunit *test)
 {
-	struct mm_struct *mm = enter_with_tables(test, NR_TABLES);
+	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct flushes *flushes;
 	unsigned int i;
 
 	needs_reclaim(test);
+	/* Of a file, so that they stay until one call covers them */
+	map_shmem(test, (NR_TABLES + 1) * PMD_SIZE);
+	touch_tables(test, NR_TABLES + 1, 1);
 	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	flushes->pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PTWALK_BASE));
 	/* Pages would be flushed, too. */
@@ -1192,6 +1454,13 @@ enum cost {
 	COST_ZAP_PART,
 	COST_ZAP_TABLE,
 	COST_ZAP_FULL_TABLE,
+	COST_ZAP_IN_FULL,
+	COST_ZAP_PIECE,
+	COST_ZAP_PIECE_FAR,
+	COST_ZAP_PIECE_LOOK,
+	COST_ROUND,
+	COST_ROUND_FAR,
+	COST_ROUND_LOOK,
 	NR_COSTS
 };
 
@@ -1202,6 +1471,13 @@ static const char * const cost_name[] = {
 	[COST_ZAP_PART] = "zap_part",
 	[COST_ZAP_TABLE] = "zap_table",
 	[COST_ZAP_FULL_TABLE] = "zap_full_table",
+	[COST_ZAP_IN_FULL] = "zap_page_in_full",
+	[COST_ZAP_PIECE] = "zap_piece",
+	[COST_ZAP_PIECE_FAR] = "zap_piece_far",
+	[COST_ZAP_PIECE_LOOK] = "zap_piece_look",
+	[COST_ROUND] = "round",
+	[COST_ROUND_FAR] = "round_far",
+	[COST_ROUND_LOOK] = "round_look",
 };
 
 static void touch_timed(struct kunit *test, cycles_t *least, unsigned long addr)
@@ -1225,14 +1501,35 @@ static void zap_timed(struct kunit *test, cycles_t *least, unsigned long addr,
 	*least = min(*least, took);
 }
 
+/* What an allocator gives back at a time */
+#define PIECE		max_t(unsigned long, SZ_64K, PAGE_SIZE)
+
+/* A piece in the middle of what a table maps is touched and given back. */
+static void measure_piece(struct kunit *test, cycles_t *zap, cycles_t *round)
+{
+	unsigned long addr = PTWALK_BASE + PMD_SIZE / 2, end = addr + PIECE, page;
+	cycles_t start = get_cycles(), touched, took;
+	int ret = 0;
+
+	for (page = addr; page < end && !ret; page += PAGE_SIZE)
+		ret = put_user(1, (u64 __user *)page);
+	touched = get_cycles();
+	ret = ret ?: ptwalk_zap(addr, PIECE);
+	took = get_cycles();
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	*zap = min(*zap, took - touched);
+	*round = min(*round, took - start);
+}
+
 /*
  * The least of many measurements, which no interrupt has prolonged.  Exact to
  * the instruction with "-icount shift=0,sleep=off" of QEMU on x86; the time
  * base of powerpc counts 512 for 1000 instructions.
  */
-static void measure_costs(struct kunit *test, cycles_t *least)
+static void measure_costs(struct kunit *test, cycles_t *least, int round)
 {
 	const unsigned long len = PMD_SIZE;
+	const unsigned long far = last_page(PTWALK_BASE) - round % 2 * PAGE_SIZE;
 
 	/* All that a table maps, with two pages in it. */
 	touch_timed(test, &least[COST_FAULT_FIRST], PTWALK_BASE);
@@ -1243,8 +1540,18 @@ static void measure_costs(struct kunit *test, cycles_t *least)
 	zap_timed(test, &least[COST_ZAP_PART], PTWALK_BASE, len - PAGE_SIZE);
 	ptwalk_fill(test, PTWALK_BASE, PAGE_SIZE, 1);
 	zap_timed(test, &least[COST_ZAP_PAGE], PTWALK_BASE, PAGE_SIZE);
-	/* All of it, full of pages. */
+	/* A piece, nothing else in the table, which this thread has just emptied */
+	measure_piece(test, &least[COST_ZAP_PIECE], &least[COST_ROUND]);
+	/* One page at the far end of another table, not where it was the last time */
+	ptwalk_fill(test, table_addr(1), PAGE_SIZE, 1);
+	zap_in_two(test, table_addr(1));
+	ptwalk_fill(test, far, PAGE_SIZE, 1);
+	measure_piece(test, &least[COST_ZAP_PIECE_LOOK], &least[COST_ROUND_LOOK]);
+	measure_piece(test, &least[COST_ZAP_PIECE_FAR], &least[COST_ROUND_FAR]);
+	/* All of it, full of pages, one of them first */
 	ptwalk_fill(test, PTWALK_BASE, len, 1);
+	zap_timed(test, &least[COST_ZAP_IN_FULL], PTWALK_BASE + len / 2, PAGE_SIZE);
+	ptwalk_fill(test, PTWALK_BASE + len / 2, PAGE_SIZE, 1);
 	zap_timed(test, &least[COST_ZAP_FULL_TABLE], PTWALK_BASE, len);
 }
 
@@ -1254,14 +1561,14 @@ static void reclaim_cost(struct kunit *test)
 	cycles_t least[NR_COSTS];
 	int i;
 
-	enter_with_tables(test, 1);
+	enter_with_tables(test, 2);
 	if (!get_cycles())
 		kunit_skip(test, "no cycle counter");
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
 	for (i = 0; i < NR_COSTS; i++)
 		least[i] = -1;
 	for (i = 0; i < COST_ROUNDS; i++)
-		measure_costs(test, least);
+		measure_costs(test, least, i);
 	for (i = 0; i < NR_COSTS; i++)
 		kunit_info(test, "measure: giving_back op=%s cycles=%llu\n",
 			   cost_name[i], (u64)least[i]);
@@ -1273,6 +1580,17 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(each_emptied_table_is_freed),
 	KUNIT_CASE_SLOW(tables_do_not_pile_up),
 	KUNIT_CASE(partial_range_keeps_table),
+	KUNIT_CASE(table_emptied_by_parts_is_freed),
+	KUNIT_CASE(rests_of_two_tables_are_freed),
+	KUNIT_CASE(table_in_use_again_is_kept),
+	KUNIT_CASE(same_part_again_keeps_table),
+	KUNIT_CASE(parts_of_two_mappings_keep_table),
+	KUNIT_CASE(last_part_of_a_mapping_frees_its_table),
+	KUNIT_CASE(marker_far_off_keeps_table),
+	KUNIT_CASE(tables_at_both_ends_are_freed),
+	KUNIT_CASE(parts_of_huge_memory_keep_table),
+	KUNIT_CASE_SLOW(tables_do_not_pile_up_by_parts),
+	KUNIT_CASE_SLOW(heap_in_another_order_leaves_no_tables),
 	KUNIT_CASE(table_of_two_mappings_stays),
 	KUNIT_CASE_SLOW(emptied_table_outlives_walker),
 	KUNIT_CASE(emptied_table_outlives_rcu_reader),
@@ -1290,6 +1608,7 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
 	KUNIT_CASE_SLOW(no_store_is_lost),
+	KUNIT_CASE_SLOW(no_store_is_lost_by_parts),
 	KUNIT_CASE_SLOW(no_store_is_lost_in_a_run),
 	KUNIT_CASE(table_behind_a_contended_lock_is_freed),
 	KUNIT_CASE_SLOW(fault_of_a_page_frame_allocates_again),

@@ -152,13 +152,14 @@ label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL|BENCH) ,&$1/,"; }
 
 # measured CELL: what its boot has measured, a line each: "cpus N", "measure OPERATION
 # OPS SYNC" (CPUs interrupted to wait for walkers), "tlbie OPERATION OPS TLBIE", and
-# "vmpte GB STEP_MB KB" (page tables left)
+# "vmpte GB STEP_MB KB" (page tables left) and "vmparts GB STEP_KB KB" (by parts of a table)
 measured() {
 	local log
 	log=$(run_dir "$1")/verdict.log
 	[ ! -f "$log" ] || tr -d '\r' <"$log" | sed -n \
 		's/^uname: .* cpus: \([0-9]*\) .*/cpus \1/p
 		 s/.*# [^ ]*: measure: vmpte gb=\([0-9]*\) step_mb=\([0-9]*\) kb=\([0-9]*\).*/vmpte \1 \2 \3/p
+		 s/.*# [^ ]*: measure: vmparts gb=\([0-9]*\) step_kb=\([0-9]*\) kb=\([0-9]*\).*/vmparts \1 \2 \3/p
 		 s/.*# [^ ]*: measure: \([^ ]*\) .*ops=\([0-9]*\) .*tlbie=\([0-9]*\).*/tlbie \1 \2 \3/p
 		 s/.*# [^ ]*: measure: \([^ ]*\) .*ops=\([0-9]*\) .*sync=\([0-9]*\).*/measure \1 \2 \3/p'
 }
