@@ -79,10 +79,13 @@ arches() {
 	for f in "$top"/scripts/arch/*.conf; do basename "$f" .conf; done | paste -sd ' '
 }
 
-# usual_arches: those that are meant where ARCH= names none
+# on_request ARCH: whether it is left out where ARCH= names none
+on_request() { grep -qs '^ON_REQUEST=' "$top/scripts/arch/$1.conf"; }
+
+# usual_arches: the others
 usual_arches() {
 	local a
-	for a in $(arches); do ( load_arch "$a"; [ -n "${ON_REQUEST-}" ] || echo "$a" ); done | paste -sd ' '
+	for a in $(arches); do on_request "$a" || echo "$a"; done | paste -sd ' '
 }
 
 # load_arch NAME: the record of one architecture; ARCH becomes NAME
