@@ -207,6 +207,24 @@ static void rests_of_two_tables_are_freed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, has_table(table_addr(1)));
 }
 
+/* Broken: a long range leaves the table of its first, shorter part behind. */
+static void first_part_of_a_long_range_is_freed(struct kunit *test)
+{
+	/* More than two gathers hold: twice the zap leaves a table midway. */
+	const int nr = 61;
+
+	if (PAGE_SIZE != SZ_4K)
+		kunit_skip(test, "with larger pages this takes gigabytes");
+	enter_with_tables(test, nr + 1);
+	needs_reclaim_by_parts(test);
+	ptwalk_fill(test, PTWALK_BASE, nr * PMD_SIZE, 1);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE + PAGE_SIZE,
+					    nr * PMD_SIZE - PAGE_SIZE));
+	zap_in_two(test, table_addr(nr));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+}
+
 /* Broken: memory that is used again is lost when another table is emptied. */
 static void table_in_use_again_is_kept(struct kunit *test)
 {
@@ -1582,6 +1600,7 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(partial_range_keeps_table),
 	KUNIT_CASE(table_emptied_by_parts_is_freed),
 	KUNIT_CASE(rests_of_two_tables_are_freed),
+	KUNIT_CASE_SLOW(first_part_of_a_long_range_is_freed),
 	KUNIT_CASE(table_in_use_again_is_kept),
 	KUNIT_CASE(same_part_again_keeps_table),
 	KUNIT_CASE(parts_of_two_mappings_keep_table),
