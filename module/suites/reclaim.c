@@ -1081,7 +1081,8 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	race->base = base;
 	race->nr = nr;
 	race->by_parts = by_parts;
-	ptwalk_next_cpus(&few, NR_THREADS);
+	/* By parts it takes its locks more often. */
+	ptwalk_next_cpus(&few, by_parts ? 1 : NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
 	if (two)
 		second = ptwalk_crew(test, mm, cpumask_of(ptwalk_nth_cpu(NR_THREADS + 1)),
