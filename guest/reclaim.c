@@ -36,6 +36,7 @@
 #define LEN		(NR_TABLES * SPAN)
 #define BASE		((char *)(1UL << 42))	/* far from the heap */
 #define OTHER		(BASE + 4 * LEN)
+#define SPARE		(BASE + 8 * LEN)
 
 static size_t page_size;
 
@@ -75,14 +76,27 @@ static char *map_anon(char *addr, size_t len)
 	return map(addr, len, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+/*
+ * A thread keeps the last table that it has emptied by parts.  So empty one that
+ * nobody else uses, for the kernel to free the one before.
+ */
+static void empty_another_table(void)
+{
+	*(volatile char *)SPARE = 1;
+	madvise(SPARE, page_size, MADV_DONTNEED);
+}
+
 static void *give_back(void *unused)
 {
 	while (!__atomic_load_n(&giver.stop, __ATOMIC_RELAXED)) {
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
-		for (size_t i = 0; i < giver.len; i += giver.step)
+		for (size_t i = 0; i < giver.len; i += giver.step) {
 			/* ENOMEM says that a part is not mapped; the rest was given back. */
 			if (madvise(giver.addr + i, giver.step, MADV_DONTNEED) && errno != ENOMEM)
 				giver.error = errno;
+			if (giver.step < giver.len)
+				empty_another_table();
+		}
 		giver.rounds++;
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
 		if (giver.rounds % 64 == 0)
@@ -100,6 +114,8 @@ static void start_giving_by(char *addr, size_t len, size_t step)
 	giver.met = 0;
 	giver.error = 0;
 	giver.stop = false;
+	if (step < len)
+		map_anon(SPARE, SPAN);
 	giver.started = !pthread_create(&giver.thread, NULL, give_back, NULL);
 }
 
@@ -113,6 +129,7 @@ static void stop_giving(void)
 	__atomic_store_n(&giver.stop, true, __ATOMIC_RELAXED);
 	if (giver.started)
 		pthread_join(giver.thread, NULL);
+	munmap(SPARE, SPAN);
 	if (giver.error)
 		fail("MADV_DONTNEED: %s", strerror(giver.error));
 	else if (!giver.met)
