@@ -86,14 +86,22 @@ static void free_table(unsigned long addr, struct freeing *how)
 }
 
 /*
- * Page by page, since a kernel may free the tables of ranges that become empty.
+ * Empties a table with one page, and keeps it.  A kernel may free tables that one
+ * call covers, and tables that are empty where no huge page can come after them.
  */
+static void empty_table(struct kunit *test, unsigned long addr)
+{
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr & PMD_MASK, PMD_SIZE,
+					    MADV_HUGEPAGE));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, PAGE_SIZE));
+}
+
 static void empty_tables(struct kunit *test)
 {
 	int i;
 
 	for (i = 0; i < NR_TABLES; i++)
-		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(table_addr(i), PAGE_SIZE));
+		empty_table(test, table_addr(i));
 }
 
 /*
@@ -151,7 +159,7 @@ static struct ptwalk_hold *free_under_walker(struct kunit *test,
 	unsigned long addr;
 
 	for (addr = full.addr; addr <= last; addr += full.step)
-		KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, PAGE_SIZE));
+		empty_table(test, addr);
 	for (addr = full.addr; addr < last; addr += full.step)
 		free_table(addr, how);
 	hold = ptwalk_hold(test, current->mm, last, mode);
