@@ -665,7 +665,7 @@ static const struct kvm_case cases[] = {
 	{ "dirty_log_switched", ZAPS, .storms = { switch_dirty_log, zap, collapse, split_page } },
 	/* Broken: the dirty log of another slot has pages when huge mappings are split. */
 	{ "dirty_log_switched_off", LOGS_LONG, .storms = { flap_dirty_log, read_long_log },
-	  .seconds = 15 },
+	  .seconds = 4 },
 	/*
 	 * Broken: the host oopses when the dirty log is read while the guest's
 	 * tables are replaced.
