@@ -103,6 +103,18 @@ test_unlisted_failure_and_skip_fail() {
 	END
 }
 
+test_race_may_fail_without_its_topic() {
+	boot x86 - tests 'ptwalk_x.a x86 sometimes/reclaim -- a race' \
+		'ptwalk_x.b x86 sometimes/reclaim -- a race' 'ptwalk_x.c x86 skip -- no time'
+	diff - "$T/out" <<-'END'
+	PASS ptwalk_x.a
+	XFAIL ptwalk_x.b (a race)
+	SKIP ptwalk_x.c (no time)
+	END
+	boot x86 - '*' 'ptwalk_x.b x86 sometimes/reclaim -- a race' 'ptwalk_x.c x86 skip -- no time' || :
+	grep -qx 'FAIL ptwalk_x.b (too bad)' "$T/out"
+}
+
 test_skips_of_a_lenient_variant_need_no_reason() {
 	boot x86 pae '*' '# nothing'
 	diff - "$T/out" <<-'END'

@@ -73,7 +73,7 @@ function own(name,	i) {
 	return 0
 }
 
-# expected(NAME): "fail", "skip" or "pass"; the reason in expected_why
+# expected(NAME): "fail", "race" (fails in some runs), "skip" or "pass"; the reason in expected_why
 function expected(name,	i, what, result, only) {
 	result = "pass"
 	only = own(name)
@@ -105,6 +105,8 @@ function outcome(what) {
 		return "skip"
 	if (sub(/^skip\//, "", what))
 		return has_topic(what) ? "pass" : "skip"
+	if (sub(/^sometimes\//, "", what))
+		return has_topic(what) ? "pass" : "race"
 	return has_topic(what) ? "pass" : "fail"
 }
 
@@ -194,7 +196,7 @@ function judge_case(name, bad, skipped, skip,	want) {
 	want = expected(name)
 	if (name ~ /_cost$/ && !bad && !skipped)
 		report("BENCH", name, "")
-	else if (bad && want == "fail")
+	else if (bad && (want == "fail" || want == "race"))
 		report("XFAIL", name, expected_why)
 	else if (bad)
 		report("FAIL", name, reason == "" ? "no reason given" : reason)
