@@ -165,11 +165,11 @@ static bool tables(void)
 	return true;
 }
 
-static bool monitored(int flags, int fd, uint64_t features, uint64_t mode)
+static bool monitored(char *addr, int flags, int fd, uint64_t features, uint64_t mode)
 {
 	len = SPAN;
 	uffd = uffd_open(features);
-	if (uffd < 0 || !map_at(&mem, BASE, flags, fd))
+	if (uffd < 0 || !map_at(&mem, addr, flags, fd))
 		return false;
 	madvise(mem, len, MADV_NOHUGEPAGE);
 	return uffd_register(uffd, mem, len, mode);
@@ -177,13 +177,13 @@ static bool monitored(int flags, int fd, uint64_t features, uint64_t mode)
 
 static bool monitored_anon(void)
 {
-	return monitored(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, UFFDIO_REGISTER_MODE_MISSING);
+	return monitored(BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, UFFDIO_REGISTER_MODE_MISSING);
 }
 
 static bool monitored_and_source(void)
 {
-	if (!monitored(MAP_PRIVATE | MAP_ANONYMOUS, -1, UFFD_FEATURE_MOVE | UFFD_FEATURE_SIGBUS,
-		       UFFDIO_REGISTER_MODE_MISSING) ||
+	if (!monitored(BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       UFFD_FEATURE_MOVE | UFFD_FEATURE_SIGBUS, UFFDIO_REGISTER_MODE_MISSING) ||
 	    !map_at(&other, BASE + 4 * SPAN, MAP_PRIVATE | MAP_ANONYMOUS, -1))
 		return false;
 	madvise(other, len, MADV_NOHUGEPAGE);
@@ -191,13 +191,15 @@ static bool monitored_and_source(void)
 	return true;
 }
 
+/* Half of it in each of two tables of the third level */
 static bool monitored_shmem(void)
 {
 	int fd = memfd_create("ptwalk", 0);
 
 	return fd >= 0 && !ftruncate(fd, SPAN) &&
-	       monitored(MAP_SHARED, fd, UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-			 UFFD_FEATURE_WP_HUGETLBFS_SHMEM, UFFDIO_REGISTER_MODE_WP);
+	       monitored(BASE + GIGABYTE - SPAN / 2, MAP_SHARED, fd,
+			 UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+			 UFFDIO_REGISTER_MODE_WP);
 }
 
 static bool hugetlb(void)
@@ -367,12 +369,17 @@ static int share_and_unshare(void)
 	return mprotect(other, len / 2, PROT_READ);
 }
 
-static bool is_empty(void)
+static bool is_protected(void)
 {
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	bool all = true;
+
+	for (size_t i = 0; i < len / page_size; i++)
+		all &= !!(pagemap_entry(pagemap, mem + i * page_size) & PM_UFFD_WP);
+	close(pagemap);
 	for (size_t i = 0; i < len / page_size; i += 16)
-		if (*word(mem, i))
-			return false;
-	return true;
+		all &= !*word(mem, i);
+	return all;
 }
 
 static const struct op {
@@ -414,8 +421,11 @@ static const struct op {
 	/* Broken: the same for UFFDIO_MOVE, or it loses pages. */
 	{ "uffd_move", monitored_and_source, move_pages, each_is_in_one_place, false,
 	  TABLES_ALLOCATE },
-	/* Broken: memory is not write-protected because a page table was not allocated. */
-	{ "uffd_wp", monitored_shmem, write_protect, is_empty, false, true },
+	/*
+	 * Broken: UFFDIO_WRITEPROTECT succeeds, and memory is not write-protected, as a
+	 * page table was not allocated.
+	 */
+	{ "uffd_wp", monitored_shmem, write_protect, is_protected, false, true },
 	/* Broken: a shared hugetlb PMD table is leaked, or a process is killed. */
 	{ "hugetlb_share", hugetlb, share_and_unshare, hugetlb_is_intact, false, false },
 };

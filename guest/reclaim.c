@@ -555,6 +555,32 @@ static void tables_emptied_by_parts_are_freed(void)
 	munmap(mem, 64 * SPAN);
 }
 
+/* Uses a page and gives it back; returns how many tables were freed so far. */
+static void *use_one_page(void *page)
+{
+	*(char *)page = 1;
+	if (madvise(page, page_size, MADV_DONTNEED))
+		fail("MADV_DONTNEED: %m");
+	return (void *)tables_freed();
+}
+
+/* Broken: a new thread frees the table that its creator is about to use again. */
+static void new_thread_keeps_table_of_its_creator(void)
+{
+	char *mem = map_anon(BASE, 2 * SPAN);
+	void *before, *after;
+	pthread_t thread;
+
+	if (!mem)
+		return;
+	before = use_one_page(mem);
+	if (pthread_create(&thread, NULL, use_one_page, mem + SPAN))
+		fail("no thread");
+	else if (pthread_join(thread, &after) || after != before)
+		fail("the new thread has freed a table");
+	munmap(mem, 2 * SPAN);
+}
+
 /*
  * Broken: MADV_DONTNEED of secret memory leaves its page tables behind, or
  * loses data.
@@ -671,6 +697,7 @@ static const struct suite_case cases[] = {
 	CASE(unregister_wakes_faults),
 	CASE(locked_tables_are_freed),
 	CASE(tables_emptied_by_parts_are_freed),
+	CASE(new_thread_keeps_table_of_its_creator),
 	CASE(secret_tables_are_freed),
 	{ NULL, NULL }
 };

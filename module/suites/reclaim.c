@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/ktime.h>
+#include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
 #include <linux/sizes.h>
@@ -238,6 +239,71 @@ static void table_in_use_again_is_kept(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, ptwalk_page(page));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(page, PAGE_SIZE, 2));
 }
+
+#ifdef CONFIG_MMU_NOTIFIER
+/**
+ * struct told - what an MMU notifier hears of a table that is freed
+ * @mn: the notifier
+ * @addr: what the table maps, from here on
+ * @there: it was there when the invalidation of all that it maps began
+ * @gone: it was gone when that invalidation ended
+ */
+struct told {
+	struct mmu_notifier mn;
+	unsigned long addr;
+	bool there, gone;
+};
+
+static bool covers_table(const struct told *told,
+			 const struct mmu_notifier_range *range)
+{
+	return range->start <= told->addr && range->end >= told->addr + PMD_SIZE;
+}
+
+static int told_of_start(struct mmu_notifier *mn,
+			 const struct mmu_notifier_range *range)
+{
+	struct told *told = container_of(mn, struct told, mn);
+
+	if (covers_table(told, range))
+		told->there = has_table(told->addr);
+	return 0;
+}
+
+static void told_of_end(struct mmu_notifier *mn,
+			const struct mmu_notifier_range *range)
+{
+	struct told *told = container_of(mn, struct told, mn);
+
+	if (covers_table(told, range))
+		told->gone = !has_table(told->addr);
+}
+
+static const struct mmu_notifier_ops told_ops = {
+	.invalidate_range_start = told_of_start,
+	.invalidate_range_end = told_of_end,
+};
+
+/*
+ * Broken: KVM of powerpc reads a table that is freed meanwhile: in real mode it
+ * stays out of tables by an MMU notifier alone.
+ */
+static void table_emptied_by_parts_is_freed_under_a_notifier(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 2);
+	struct told *told = ptwalk_zalloc(test, sizeof(*told));
+
+	needs_reclaim_by_parts(test);
+	told->addr = PTWALK_BASE;
+	told->mn.ops = &told_ops;
+	zap_in_two(test, PTWALK_BASE);
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&told->mn, mm));
+	zap_in_two(test, table_addr(1));
+	mmu_notifier_unregister(&told->mn, mm);
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	KUNIT_EXPECT_TRUE(test, told->there && told->gone);
+}
+#endif
 
 /* Broken: a thread that uses the same memory again and again pays for tables. */
 static void same_part_again_keeps_table(struct kunit *test)
@@ -1605,6 +1671,9 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(rests_of_two_tables_are_freed),
 	KUNIT_CASE_SLOW(first_part_of_a_long_range_is_freed),
 	KUNIT_CASE(table_in_use_again_is_kept),
+#ifdef CONFIG_MMU_NOTIFIER
+	KUNIT_CASE(table_emptied_by_parts_is_freed_under_a_notifier),
+#endif
 	KUNIT_CASE(same_part_again_keeps_table),
 	KUNIT_CASE(parts_of_two_mappings_keep_table),
 	KUNIT_CASE(last_part_of_a_mapping_frees_its_table),
