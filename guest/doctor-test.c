@@ -494,5 +494,7 @@ int main(int argc, char **argv)
 		.name = "ptwalk_doctor", .seconds = 3, .cases = cases,
 	};
 
+	/* It flushes TLBs when it likes. */
+	write_file("/proc/sys/kernel/numa_balancing", "0");
 	return run_suite(&suite, argc, argv);
 }

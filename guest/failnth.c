@@ -455,6 +455,13 @@ static unsigned int left(int fd)
 	return atoi(text);
 }
 
+/* A collapse takes a table that cannot be had while there is memory for a full memcg. */
+static bool means_no_memory(int err)
+{
+	return err == ENOMEM || err == EAGAIN ||
+	       (err == EBUSY && number_in("/proc/cgroups", "memory") >= 0);
+}
+
 /* In a process of its own: allocation @nth fails, or none if that is 0. */
 static enum outcome try(const struct op *op, unsigned int nth)
 {
@@ -469,7 +476,7 @@ static enum outcome try(const struct op *op, unsigned int nth)
 	set_nth(fd, 0);
 	if (!op->is_intact())
 		return bad("memory was lost");
-	if (err && (!reached || (err != ENOMEM && err != EAGAIN)))
+	if (err && (!reached || !means_no_memory(err)))
 		return bad("%s", strerror(err));
 	if (err && op->run())
 		return bad("%s, when there was memory again", strerror(errno));

@@ -369,8 +369,8 @@ static bool give_tables_back(char *mem, int cpu)
 		return false;
 	printf("    # measure: dontneed_idle ops=%d sync=%ld tlb=%ld idle_cpu=%ld tlbie=%ld\n",
 	       GIVEN_BACK, c.walkers, c.tlb, c.one_cpu, c.tlbie);
-	/* At the first interrupt it leaves the process. */
-	if (c.one_cpu > GIVEN_BACK)
+	/* At the first interrupt it leaves the process.  Others flush, too, but rarely. */
+	if (c.one_cpu > GIVEN_BACK + GIVEN_BACK / 20)
 		fail("%ld interrupts in %d calls", c.one_cpu, GIVEN_BACK);
 	return true;
 }
