@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -565,6 +566,9 @@ static void run_jemalloc(char *words[], bool huge)
 	int status;
 
 	if (!pid) {
+		/* At the same addresses in each run */
+		if (personality(ADDR_NO_RANDOMIZE) < 0)
+			die("personality");
 		if (!huge && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 			die("PR_SET_THP_DISABLE");
 		execv(words[0], words);
