@@ -549,7 +549,7 @@ static void come_back(void)
 		before = number_in("/proc/self/status", "VmRSS");
 		touch(AREA, HEAP, hpage_size);
 		result_of(ways[i].x, number_in("/proc/self/status", "VmRSS") - before,
-			  "kB", 1);
+			  "RSS", 1);
 		unmap(AREA, HEAP);
 	}
 	allow_huge("madvise");
