@@ -26,6 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -121,9 +123,17 @@ static void skip(const char *reason)
 	_exit(0);
 }
 
+static void result_of(const char *x, double value, const char *unit, int repeat)
+{
+	say("bench,%s,%s,%.6g,%s,%d\n", current->name, x, value, unit, repeat);
+}
+
 static void result(long x, double value, const char *unit, int repeat)
 {
-	say("bench,%s,%ld,%.6g,%s,%d\n", current->name, x, value, unit, repeat);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", x);
+	result_of(text, value, unit, repeat);
 }
 
 static long now(void)
@@ -509,27 +519,77 @@ static void allow_huge(const char *when)
 /*
  * What is resident of a heap that was given back, in pieces or as a whole, and is
  * used at one byte in each huge page then.  With "always", all of it, unless tables are
- * in the way.
+ * in the way.  In two turns: the even pieces, and then the odd ones.
  */
 static void come_back(void)
 {
-	static const long steps[] = { 64, 1024, 16384 };
+	static const struct {
+		const char *x, *thp;
+		long step, turns;
+	} ways[] = {
+		{ "64",		"always",  64L << 10,	1 },
+		{ "64-odd",	"always",  64L << 10,	2 },
+		{ "64-madvise",	"madvise", 64L << 10,	2 },
+		{ "1024",	"always",  1L << 20,	1 },
+		{ "16384",	"always",  16L << 20,	1 },
+	};
 	long before;
 
 	need_thp();
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		long step = ways[i].step, stride = step * ways[i].turns;
+
 		allow_huge("never");
 		map(AREA, HEAP);
 		touch(AREA, HEAP, page_size);
-		allow_huge("always");
-		for (long done = 0; done < HEAP; done += steps[i] << 10)
-			give_piece_back(AREA + done, steps[i] << 10);
+		allow_huge(ways[i].thp);
+		for (long first = 0; first < stride; first += step)
+			for (long done = first; done < HEAP; done += stride)
+				give_piece_back(AREA + done, step);
 		before = number_in("/proc/self/status", "VmRSS");
 		touch(AREA, HEAP, hpage_size);
-		result(steps[i], number_in("/proc/self/status", "VmRSS") - before,
-		       "kB", 1);
+		result_of(ways[i].x, number_in("/proc/self/status", "VmRSS") - before,
+			  "RSS", 1);
 		unmap(AREA, HEAP);
 	}
+	allow_huge("madvise");
+}
+
+/* ---------------------------------------- a real allocator's small values */
+
+#define JEMALLOC	"/lib/ptwalk/jemalloc"
+
+/* It prints its results itself. */
+static void run_jemalloc(char *words[], bool huge)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		/* At the same addresses in each run */
+		if (personality(ADDR_NO_RANDOMIZE) < 0)
+			die("personality");
+		if (!huge && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+			die("PR_SET_THP_DISABLE");
+		execv(words[0], words);
+		die(JEMALLOC ", which needs libjemalloc-dev");
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		_exit(1);
+}
+
+/* Debian's kernel allows huge pages everywhere; redis-server does not, for itself. */
+static void real_allocator(void)
+{
+	static char *words[] = { JEMALLOC, "400", "all", "few", "none", "void", NULL };
+	static char *words_thp[] = { JEMALLOC, "400", "all-thp", "few-thp",
+				     "none-thp", "void-thp", NULL };
+
+	need_thp();
+	fits(400UL << 20);
+	allow_huge("always");
+	run_jemalloc(words, false);
+	run_jemalloc(words_thp, true);
 	allow_huge("madvise");
 }
 
@@ -774,6 +834,7 @@ static const struct workload workloads[] = {
 		.setup = map_word, .op = wake_nobody,
 	},
 	{ .name = "comeback", .run = come_back },
+	{ .name = "jemalloc", .run = real_allocator },
 	{ .name = "latency", .run = munmap_histogram },
 	{ .name = "isolated", .run = isolated },
 	{ .name = "tables", .run = table_memory },

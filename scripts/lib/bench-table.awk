@@ -4,7 +4,7 @@
 # which "mmu bench x unit change explained|unexplained" goes for what is worse
 # by more than 1 %.
 BEGIN {
-	nunits = split("ns kB calls walkers shootdown tlbie interrupts", units, " ")
+	nunits = split("ns kB RSS calls walkers shootdown tlbie interrupts", units, " ")
 	split("base patched tracking legacy", known, " ")
 	limit = 1.01
 }
