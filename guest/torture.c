@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../module/torture/torture.h"
@@ -781,12 +782,27 @@ static bool has_balance(void)
 	       write_file(BALANCING "scan_period_max_ms", "50");
 }
 
-/* The kernel makes entries inaccessible as the threads run, and moves pages to them. */
+/* How long this thread has run */
+static double seconds_run(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/*
+ * The kernel makes entries inaccessible and moves pages to the threads that use them.  It
+ * does that each time that a thread has run for some 100 ms, and no other thread runs so long.
+ */
 static void balance(uint64_t *random)
 {
 	long before = number_in("/proc/vmstat", "numa_pte_updates");
+	double end = seconds_run() + .02 + rnd(random) % 20000 * 1e-6;
 
-	usleep(20000 + rnd(random) % 20000);
+	while (seconds_run() < end)
+		;
+	usleep(rnd(random) % 20000);
 	count(TORTURE_BALANCE, number_in("/proc/vmstat", "numa_pte_updates") - before);
 }
 
