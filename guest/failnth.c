@@ -352,13 +352,16 @@ static bool neighbours_are_mapped(void)
 	return mapped && both_are_intact();
 }
 
+static bool said_protected;
+
 static int write_protect(void)
 {
 	struct uffdio_writeprotect wp = {
 		.range = { (uintptr_t)mem, len }, .mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
 
-	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
+	said_protected = !ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
+	return said_protected ? 0 : -1;
 }
 
 /* The second mapping takes the table of the first one, and leaves it. */
@@ -374,7 +377,7 @@ static bool is_protected(void)
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	bool all = true;
 
-	for (size_t i = 0; i < len / page_size; i++)
+	for (size_t i = 0; said_protected && i < len / page_size; i++)
 		all &= !!(pagemap_entry(pagemap, mem + i * page_size) & PM_UFFD_WP);
 	close(pagemap);
 	for (size_t i = 0; i < len / page_size; i += 16)
