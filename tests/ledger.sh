@@ -93,6 +93,20 @@ test_matrix_of_the_mutants() {
 	END
 }
 
+test_mutants_of_another_base_come_after_its_name() {
+	mkdir v6.12 v7.3
+	printf '%s\n' 'Killed-by: ptwalk_x.a ptwalk_x.b' --- | tee v6.12/01-bug.patch >v7.3/01-bug.patch
+	printf '%s\n' 'Killed-by: ptwalk_x.a' --- | tee v6.12/02-bug.patch v7.3/200-bug.patch >v7.3/201-bug.patch
+	printf '%s\n' 'Killed-by: ptwalk_x.c' --- >v7.3/202-bug.patch
+	printf '\tKUNIT_CASE(%s),\n' a b c >x.c
+	awk -v suite=ptwalk_x -f "$top/scripts/lib/cases.awk" v6.12/*.patch v7.3/*.patch x.c >out
+	diff - out <<-'END'
+	a	01, 02; v7.3: 01, 200, 201	
+	b	01; v7.3: 01	
+	c	v7.3: 202	
+	END
+}
+
 test_case_without_evidence_is_named() {
 	mkdir "$T/copy"
 	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x

@@ -112,6 +112,12 @@ test_case_is_named_on_the_command_line() {
 	grep -qF "$KILLED ptwalk_x.a " "$T/out"
 }
 
+test_base_without_mutants() {
+	mutants x86_64 'is_mutant && result fail || result pass'
+	mv "$T/top/tests/mutants/v6.12" "$T/top/tests/mutants/v9"
+	refused 2 'BASE=v6.12 has no mutants' 'tests/mutants/v6.12/.* one of: v9$' env BUILD="$T/b" "$T/top/scripts/mutants"
+}
+
 test_unknown_arch_is_a_failure() {
 	mutants mips :
 	grep -qx 'FAIL mutant 01-bug on mips (no such ARCH)' "$T/out"
