@@ -80,16 +80,30 @@ test_matrix_of_the_mutants() {
 		. scripts/lib/common.sh
 		. scripts/lib/patches.sh
 		. scripts/lib/ledger.sh
-		mutant_key tests/mutants/04-*.patch
+		mutant_key tests/mutants/v6.12/04-*.patch
 	)
 	printf 'mutant\t04-collapse-broadcasts %s\tv6.12\t%s\t2026-01-01\t%s\n' x86_64 "$key" 'killed by ptwalk_x.a (why)' \
 		ppc64le/radix "$key" 'FAILED: survived' ppc64le/hash older 'killed by ptwalk_x.a (why)' >>tests/ledger
 	scripts/report
-	grep -A1 '^04 ' Documentation/cases.rst | sed 's/  */ /g' >"$T/out"
+	sed '/report: mutants v7.3/,$d' Documentation/cases.rst | grep -A1 '^04 ' | sed 's/  */ /g' >"$T/out"
 	cat "$T/out"
 	diff - "$T/out" <<-'END'
 	04 collapse interrupts every CPU x86_64 FAILED: ppc64le/radix; not
 	 run: ppc64le/hash
+	END
+}
+
+test_mutants_of_another_base_come_after_its_name() {
+	mkdir v6.12 v7.3
+	printf '%s\n' 'Killed-by: ptwalk_x.a ptwalk_x.b' --- | tee v6.12/01-bug.patch >v7.3/01-bug.patch
+	printf '%s\n' 'Killed-by: ptwalk_x.a' --- | tee v6.12/02-bug.patch v7.3/200-bug.patch >v7.3/201-bug.patch
+	printf '%s\n' 'Killed-by: ptwalk_x.c' --- >v7.3/202-bug.patch
+	printf '\tKUNIT_CASE(%s),\n' a b c >x.c
+	awk -v suite=ptwalk_x -f "$top/scripts/lib/cases.awk" v6.12/*.patch v7.3/*.patch x.c >out
+	diff - out <<-'END'
+	a	01, 02; v7.3: 01, 200, 201	
+	b	01; v7.3: 01	
+	c	v7.3: 202	
 	END
 }
 
@@ -98,7 +112,7 @@ test_case_without_evidence_is_named() {
 	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
 	cd "$T/copy"
 	scripts/report --evidence
-	sed -i 's/^Killed-by: .*/Killed-by: ptwalk_collapse.*/' tests/mutants/48-*
+	sed -i 's/^Killed-by: .*/Killed-by: ptwalk_collapse.*/' tests/mutants/*/48-*
 	echo 'ptwalk_gup.gup_versus_zap -- why' >>tests/exceptions/evidence
 	echo 'ptwalk_gup.gone -- why' >>tests/exceptions/evidence
 	if scripts/report --evidence >"$T/out"; then fail 'it was not noticed'; fi

@@ -16,7 +16,7 @@ mutants() {
 		'd=$RUNS/$ARCH-$FLAVOR' '[ "$ARCH" = x86_64 ] || d+=-$MACHINE' 'mkdir -p "$d"' \
 		'is_mutant() { grep -q bug "$SOURCE_TREE/mm/gup.c"; }' "$(declare -f result)" "$2"
 	for s in tree build module initrd torture; do echo '#!/bin/sh' >"$T/top/scripts/$s"; done
-	mkdir "$T/top/tests/mutants"
+	mkdir -p "$T/top/tests/mutants/v6.12"
 	: >"$T/top/tests/expected"
 	fake_kernel "$tree"
 	git -C "$tree" branch patched
@@ -24,7 +24,7 @@ mutants() {
 	{
 		printf '%s\n' 'Mutant: a bug' "On: $1" 'Killed-by: ptwalk_x.a' "${@:3}" ---
 		git -C "$tree" diff
-	} >"$T/top/tests/mutants/01-bug.patch"
+	} >"$T/top/tests/mutants/v6.12/01-bug.patch"
 	git -C "$tree" checkout -q .
 	BUILD=$T/b "$T/top/scripts/mutants" >"$T/out" 2>&1 || echo "status $?" >>"$T/out"
 	cat "$T/out"
@@ -110,6 +110,12 @@ test_hang_kills_only_if_it_is_named() {
 test_case_is_named_on_the_command_line() {
 	mutants x86_64 'is_mutant && case $APPEND in *" mutant=a "*) result fail ;; *) result pass ;; esac || result pass' 'Append: mutant=%c'
 	grep -qF "$KILLED ptwalk_x.a " "$T/out"
+}
+
+test_base_without_mutants() {
+	mutants x86_64 'is_mutant && result fail || result pass'
+	mv "$T/top/tests/mutants/v6.12" "$T/top/tests/mutants/v9"
+	refused 2 'BASE=v6.12 has no mutants' 'tests/mutants/v6.12/.* one of: v9$' env BUILD="$T/b" "$T/top/scripts/mutants"
 }
 
 test_unknown_arch_is_a_failure() {

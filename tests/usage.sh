@@ -47,7 +47,8 @@ test_unknown_variant() {
 }
 
 test_unknown_names() {
-	refused 2 "no mutant is called 'x y'" 'tests/mutants' m mutants MUTANTS='x y'
+	refused 2 "no mutant is called 'x y'" 'tests/mutants/v6.12' m mutants MUTANTS='x y'
+	refused 2 'BASE=v9 has no mutants' 'tests/mutants/v9/.* v6.12 v7.3' m mutants BASE=v9
 	refused 2 "unknown VARIANT 'x'" 'some of: .*kasan .*4k' m variants VARIANT='rt x'
 	refused 2 "nothing in list 'variants'" 'matrix.list' m variants ARCH=x86_64 VARIANT=4k
 }

@@ -23,7 +23,7 @@ kind == "expected" {
 	next
 }
 
-# the mutants that it kills; one that survives proves nothing
+# the mutants that it kills, in a folder for each base; one that survives proves nothing
 kind == "mutant" {
 	if (FNR == 1)
 		killers = survives = ""
@@ -36,8 +36,9 @@ kind == "mutant" {
 		for (i = 1; i <= n; i++) {
 			kills++
 			kill_case[kills] = glob_of[i]
-			kill_mutant[kills] = FILENAME
-			sub(/.*\//, "", kill_mutant[kills])
+			depth = split(FILENAME, path, "/")
+			kill_base[kills] = path[depth - 1]
+			kill_mutant[kills] = path[depth]
 			sub(/-.*/, "", kill_mutant[kills])
 		}
 		nextfile
@@ -91,13 +92,22 @@ function list(name) {
 	order[++cases] = name
 }
 
-function evidence(name,	i, list, seen) {
+function evidence(name,	i, list, seen, base) {
 	for (i = 1; i <= needs; i++)
 		if (glob(suite "." name, need_case[i]) && !seen[need_topic[i]]++)
 			list = list (list == "" ? "" : ", ") need_topic[i]
-	for (i = 1; i <= kills; i++)
-		if ((exact ? suite "." name == kill_case[i] : glob(suite "." name, kill_case[i])) && !seen[kill_mutant[i]]++)
+	base = "v6.12"
+	for (i = 1; i <= kills; i++) {
+		if (exact ? suite "." name != kill_case[i] : !glob(suite "." name, kill_case[i]))
+			continue
+		if (seen[kill_base[i], kill_mutant[i]]++)
+			continue
+		if (kill_base[i] != base)
+			list = list (list == "" ? "" : "; ") kill_base[i] ": " kill_mutant[i]
+		else
 			list = list (list == "" ? "" : ", ") kill_mutant[i]
+		base = kill_base[i]
+	}
 	return list
 }
 
