@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// A lockless page-table walk hands out a pointer to an entry that other CPUs
-/// change.  Decisions have to be made on one value: load the entry once, with
-/// READ_ONCE() or ptep_get_lockless(), and look at the entry again only to
-/// compare it with that value.
+/// A lockless page-table walk returns a pointer to an entry that other CPUs
+/// change.  Decisions must use one value: load the entry once, with READ_ONCE()
+/// or ptep_get_lockless(), and look at the entry again only to compare it with
+/// that value.
 ///
-//# linux_pte_walk() has loaded the entry already: the value is in what it fills,
-//# and the pointer next to it is there for the re-check.
+//# linux_pte_walk() has loaded the entry already: the struct that it fills has the
+//# value, and next to it the pointer for the re-check.
 //# A load whose result is only compared with an earlier value, by pte_val(),
 //# pmd_val() or pte_same(), is the re-check after taking and is not reported.
 //# A function that gets the pointer as a parameter is not looked into, except
 //# loads before a pte_xchg() or pmd_xchg() of the same entry.
 //# Patch mode turns plain loads after a walk into READ_ONCE().  Which value to
-//# keep of an entry that is loaded more than once has to be decided by hand.
+//# keep of an entry that is loaded more than once must be decided by hand.
 //
 // Confidence: Moderate
 // Copyright: (C) 2026 ptwalk

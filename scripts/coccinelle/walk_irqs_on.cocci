@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// A lockless page-table walk keeps the tables it is in from being freed by
-/// having interrupts off, from before its first load until its last use of an
-/// entry: that is what lockless_walk_begin(), or local_irq_save(), is for.
-/// A spinlock is not enough: who frees a table does not take it.
+/// A lockless page-table walk must keep interrupts off, from before its first
+/// load until its last use of an entry, so that the tables in which it is are
+/// not freed: use lockless_walk_begin(), or local_irq_save().  A spinlock is not
+/// enough: the code that frees a table does not take it.
 ///
-//# A function that is named below as a walk is not reported itself, its callers
-//# are.  Interrupts that a caller has turned off, an interrupt handler, and
-//# real mode are not seen: lockdep_assert_irqs_disabled() says it to people too.
+//# A function that is named below as a walk is not reported itself; its callers
+//# are.  The rule does not know that a caller has turned interrupts off, or that
+//# a caller is an interrupt handler or runs in real mode;
+//# lockdep_assert_irqs_disabled() tells the rule, and people.
 //
 // Confidence: Low
 // Copyright: (C) 2026 ptwalk

@@ -3,8 +3,9 @@
 /// that have nothing to do with it.  Free a table through RCU, and let walkers
 /// check an entry again after they took what it points to.
 ///
-//# Reported are the calls that do it by name, and calls of an empty function on
-//# all CPUs or on those of an mm: that is a wait, whatever its name.
+//# Reported are calls of functions that are known to do this, and calls of an
+//# empty function on all CPUs or on those of an mm: that is a wait, whatever its
+//# name.
 //
 // Confidence: High
 // Copyright: (C) 2026 ptwalk
