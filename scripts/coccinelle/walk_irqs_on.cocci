@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// A lockless page-table walk keeps the tables it is in from being freed by
-/// having interrupts off, from before its first load until its last use of an
-/// entry: that is what lockless_walk_begin(), or local_irq_save(), is for.
-/// A spinlock is not enough: who frees a table does not take it.
+/// While a lockless page-table walk has interrupts off, the tables that it walks
+/// are not freed.  Call lockless_walk_begin(), or local_irq_save(), before its
+/// first load, and keep interrupts off until the last use of an entry.
+/// A spinlock is not enough: the code that frees a table does not take it.
 ///
-//# A function that is named below as a walk is not reported itself, its callers
-//# are.  Interrupts that a caller has turned off, an interrupt handler, and
-//# real mode are not seen: lockdep_assert_irqs_disabled() says it to people too.
+//# For a function that is listed below as a walk, its callers are reported, not
+//# the function itself.  The rule cannot see that a caller has interrupts off, or
+//# that code runs in an interrupt or in real mode.  lockdep_assert_irqs_disabled()
+//# tells the rule, and readers, too.
 //
 // Confidence: Low
 // Copyright: (C) 2026 ptwalk
@@ -46,7 +47,7 @@ position ok;
       when any
   walk@ok(...)
 
-// KVM on powerpc frees its own tables through RCU.
+// KVM on powerpc keeps the memory of its own tables type-safe by RCU.
 
 @rcu exists@
 identifier walk =~ "^find_kvm_secondary_pte_unlocked$";
