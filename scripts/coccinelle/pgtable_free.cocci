@@ -3,15 +3,15 @@
 /// a lock.  Clear the entry that leads to it first, and free or reuse it only
 /// after an RCU grace period: tlb_remove_table(), pte_free_defer(), call_rcu().
 ///
-//# Reported is a table that is freed at once in a function that clears an entry
-//# above it, or is freed before that; that goes back to its slab cache; that is
-//# released by __tlb_remove_table() outside of an RCU callback, or as if it were
-//# a page; or that was taken out of the tree and is deposited again.
+//# Reports a table that is freed directly, in a function that clears the entry
+//# above it before or after; a table that goes back to its slab cache; a table
+//# that is released by __tlb_remove_table() outside of an RCU callback, or freed
+//# as a page; and a detached table that is deposited again.
 //
 // Confidence: Moderate
 // Copyright: (C) 2026 ptwalk
 // Keywords: pmd_clear, pud_clear, p4d_clear, pgd_clear, pmdp_collapse_flush, kmem_cache_free, __tlb_remove_table, tlb_remove_page, pgtable_trans_huge_deposit
-// Comments: does not know whether a walker can have seen the table
+// Comments: false positives are tables that no walker can reach
 // Options: --no-includes --include-headers
 
 virtual context

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// A lockless page-table walk returns a pointer to an entry that other CPUs
-/// change.  Decisions must use one value: load the entry once, with READ_ONCE()
-/// or ptep_get_lockless(), and look at the entry again only to compare it with
-/// that value.
+/// A lockless page-table walk hands out a pointer to an entry that other CPUs
+/// change.  All decisions must use one value: load the entry once, with
+/// READ_ONCE() or ptep_get_lockless(), and read the entry again only to compare
+/// it with that value.
 ///
-//# linux_pte_walk() has loaded the entry already: the struct that it fills has the
-//# value, and next to it the pointer for the re-check.
-//# A load whose result is only compared with an earlier value, by pte_val(),
-//# pmd_val() or pte_same(), is the re-check after taking and is not reported.
-//# A function that gets the pointer as a parameter is not looked into, except
-//# loads before a pte_xchg() or pmd_xchg() of the same entry.
-//# Patch mode turns plain loads after a walk into READ_ONCE().  Which value to
-//# keep of an entry that is loaded more than once must be decided by hand.
+//# linux_pte_walk() has already loaded the entry: its result has the value, and
+//# a pointer for the re-check.
+//# A load that is only compared with an earlier value, by pte_val(), pmd_val() or
+//# pte_same(), is a re-check and is not reported.
+//# In a function that gets the pointer as a parameter, only loads before a
+//# pte_xchg() or pmd_xchg() of the same entry are checked.
+//# Patch mode turns plain loads after a walk into READ_ONCE().  If an entry is
+//# loaded more than once, decide by hand which value to keep.
 //
 // Confidence: Moderate
 // Copyright: (C) 2026 ptwalk
 // Keywords: find_linux_pte, __find_linux_pte, linux_pte_walk, find_init_mm_pte, find_kvm_host_pte, find_kvm_secondary_pte_unlocked, pmd_offset_lockless, pud_offset_lockless, p4d_offset_lockless, pte_xchg, pmd_xchg
-// Comments: a load repeated by a jump back is a retry, and is not reported
+// Comments: a load that a backward jump repeats is a retry and is not reported
 // Options: --no-includes --include-headers --defined CONFIG_HUGETLB_PAGE --defined CONFIG_PPC_64K_PAGES
 
 virtual patch
@@ -38,7 +38,7 @@ def once(pos):
     seen.add(place(pos))
     return new
 
-// Positions are those of the pointer.
+// A position is that of the pointer.
 
 @recheck@
 idexpression p;
@@ -98,7 +98,7 @@ position again != {recheck.ok, store.ok};
       when != p = walk(...)
   \(*p@again\|\(ptep_get\|pmdp_get\|pudp_get\|p4dp_get\|ptep_get_lockless\|pmdp_get_lockless\|pudp_get_lockless\)(p@again)\)
 
-// After a walk that has loaded it
+// After a walk that has loaded the entry
 
 @walked exists@
 identifier w;

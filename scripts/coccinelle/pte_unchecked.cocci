@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// An entry that a lockless page-table walk finds may be anything: empty, a
-/// swap or migration entry, or about to be split.  Test it for present before
-/// the page frame number is taken from it.
+/// A lockless page-table walk may find any entry: an empty one, a swap or
+/// migration entry, or one that is about to be split.  Test that the entry is
+/// present before its page frame number is used.
 ///
-//# Tests that count: pte_present() and its kin, pte_access_permitted(), and
-//# check_pte_access() of the powerpc hash code.  pte_none() does not: a swap
+//# Accepted tests are pte_present() and its relatives, pte_access_permitted(), and
+//# check_pte_access() of the powerpc hash code.  pte_none() is not enough: a swap
 //# entry is not none.
 //
 // Confidence: Moderate
@@ -29,7 +29,7 @@ def once(pos):
     seen.add(key)
     return new
 
-// The value that was loaded through a walk's pointer
+// A value that was loaded through the pointer of a walk
 
 @value exists@
 idexpression p;
@@ -49,7 +49,7 @@ position pos;
       when != check_pte_access(..., pte_val(v))
   use@pos(v)
 
-// The value that a walk has loaded itself
+// A value that the walk itself has loaded
 
 @checked@
 identifier w;

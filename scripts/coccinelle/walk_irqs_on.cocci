@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// A lockless page-table walk must keep interrupts off, from before its first
-/// load until its last use of an entry, so that the tables in which it is are
-/// not freed: use lockless_walk_begin(), or local_irq_save().  A spinlock is not
-/// enough: the code that frees a table does not take it.
+/// While a lockless page-table walk has interrupts off, the tables that it walks
+/// are not freed.  Call lockless_walk_begin(), or local_irq_save(), before its
+/// first load, and keep interrupts off until the last use of an entry.
+/// A spinlock is not enough: the code that frees a table does not take it.
 ///
-//# A function that is named below as a walk is not reported itself; its callers
-//# are.  The rule does not know that a caller has turned interrupts off, or that
-//# a caller is an interrupt handler or runs in real mode;
-//# lockdep_assert_irqs_disabled() tells the rule, and people.
+//# For a function that is listed below as a walk, its callers are reported, not
+//# the function itself.  The rule cannot see that a caller has interrupts off, or
+//# that code runs in an interrupt or in real mode.  lockdep_assert_irqs_disabled()
+//# tells the rule, and readers, too.
 //
 // Confidence: Low
 // Copyright: (C) 2026 ptwalk
@@ -47,7 +47,7 @@ position ok;
       when any
   walk@ok(...)
 
-// KVM on powerpc frees its own tables through RCU.
+// KVM on powerpc keeps the memory of its own tables type-safe by RCU.
 
 @rcu exists@
 identifier walk =~ "^find_kvm_secondary_pte_unlocked$";

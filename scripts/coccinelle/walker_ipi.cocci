@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// An interrupt that only waits for lockless page-table walkers disturbs CPUs
-/// that have nothing to do with it.  Free a table through RCU, and let walkers
-/// check an entry again after they took what it points to.
+/// that do not walk.  Free a table through RCU, and let walkers re-check an entry
+/// after they took a reference to the page that it maps.
 ///
-//# Reported are calls of functions that are known to do this, and calls of an
-//# empty function on all CPUs or on those of an mm: that is a wait, whatever its
-//# name.
+//# Reports calls of the functions that do this, and calls of an empty function on
+//# all CPUs or those of an mm: such a call only waits, whatever its name.
 //
 // Confidence: High
 // Copyright: (C) 2026 ptwalk

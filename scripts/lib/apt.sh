@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # shellcheck disable=SC2154	# variables of common.sh
-# Packages of suites that the user's apt need not know: lists and cache in a folder
-# APT_DIR of ours, so that his configuration and lists stay as they are; APT_ARCH is
-# another architecture than this machine's.  To be sourced after common.sh.
+# Gets packages from suites that the user's apt need not know.  Lists and cache are in
+# APT_DIR, so the user's configuration and lists do not change.  APT_ARCH may name an
+# architecture other than this machine's.  To be sourced after common.sh.
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 MIRROR=${MIRROR:-http://deb.debian.org}
@@ -23,7 +23,7 @@ own_apt() {
 		-o APT::Sandbox::User=root "$@"
 }
 
-# own_lists: reads the lists of the lines on stdin: TYPE ARCHES|- SUITE...
+# own_lists: updates the lists that the lines on stdin name: TYPE ARCHES|- SUITE...
 own_lists() {
 	local type arches suites s
 	mkdir -p "$APT_DIR/lists/partial" "$APT_DIR/cache/archives/partial"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Prints the table of one benchmark.  Input files: tests/exceptions/bench, then
-# summary.csv.  Variables: bench; title; label, what x is; slower, a file to
-# which "mmu bench x unit change explained|unexplained" goes for what is worse
-# by more than 1 %.
+# summary.csv.  Variables: bench; title; label, what x is; slower, a file that gets
+# a line "mmu bench x unit change explained|unexplained" for each value that is worse by
+# more than 1 %.
 BEGIN {
 	nunits = split("ns kB RSS calls walkers shootdown tlbie interrupts", units, " ")
 	split("base patched tracking legacy", known, " ")
@@ -30,12 +30,12 @@ $1 != bench { next }
 	median[row, $5] = $7
 	low[row, $5] = $8
 	high[row, $5] = $9
-	# Noise only adds instructions: the least are without.  It only takes away
-	# shootdowns, of CPUs that are idle just then: so the most decide, at once.
+	# Noise only adds instructions, so the minimum is free of it.  Noise only removes
+	# shootdowns, of CPUs that happen to be idle, so their maximum is compared.
 	counted[row, $5] = $2 == "shootdown" ? $11 : $7
 	clean[row, $5] = $2 == "shootdown" ? $11 : $10
 	has[$5] = 1
-	# of counts, those that the series or legacy changes
+	# of the counts only those that another kernel than base changes
 	if ($2 ~ /^(ns|kB|calls|interrupts)$/ || ((row, "base") in median && counted[row, $5] != counted[row, "base"]))
 		interesting[$2, $3] = 1
 }
@@ -65,7 +65,7 @@ function change(row, k,	b) {
 	return sprintf("%+.1f%%", (median[row, k] / b - 1) * 100)
 }
 
-# Where the median is higher, but the quartiles overlap, what is without noise decides.
+# If the median is higher but the quartiles overlap, the value without noise decides.
 function worse(row,	b, p) {
 	b = counted[row, "base"]
 	p = counted[row, "patched"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Prints "CASE<TAB>EVIDENCE<TAB>WHAT A USER WOULD NOTICE" of each case of a suite, in the
-# order in which it runs.  Input files: tests/expected, the mutants, the source of the
+# Prints "CASE<TAB>EVIDENCE<TAB>WHAT A USER WOULD NOTICE" for each case of a suite, in the
+# order in which they run.  Input files: tests/expected, the mutants, the source of the
 # suite.  Variables: suite, its name; exact: a mutant counts only for cases that it names,
-# not for a glob.  Benchmarks (*_cost) are no cases.
+# not for those that match a glob.  Benchmarks (*_cost) are not cases.
 FNR == 1 { file++; kind = FILENAME ~ /expected$/ ? "expected" : FILENAME ~ /\.patch$/ ? "mutant" : "source" }
 
 function glob(text, pattern) {
@@ -11,7 +11,7 @@ function glob(text, pattern) {
 	return text ~ ("^" pattern "$")
 }
 
-# the topics without which it fails
+# the topics without which a case fails
 kind == "expected" {
 	if (/^base: /)
 		nextfile
@@ -23,7 +23,7 @@ kind == "expected" {
 	next
 }
 
-# the mutants that it kills, in a folder for each base; one that survives proves nothing
+# the mutants that a case kills, in a folder for each base; one that survives proves nothing
 kind == "mutant" {
 	if (FNR == 1)
 		killers = survives = ""
@@ -76,7 +76,7 @@ reading {
 	sub(/[,)].*/, "", name)
 	list(name)
 }
-# a line of a table of cases, with its comment above it
+# a line of a table of cases, below its comment
 /^\t\{ "[a-z0-9_]+",/ && text != "" {
 	name = $2
 	gsub(/[",]/, "", name)

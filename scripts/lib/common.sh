@@ -9,16 +9,16 @@ BASE=${BASE:-v6.12}
 PATCHES=${PATCHES:-$top/patches/$BASE}
 case $PATCHES in /*) ;; *) PATCHES=$PWD/$PATCHES ;; esac
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
-OUT=$BUILD/$BASE	# what is built for that base; BUILD/download is for all
-# make_build: the build folder, marked: backups leave it out, and "make clean" knows it
+OUT=$BUILD/$BASE	# files of this base; BUILD/download is for all bases
+# make_build: makes the build folder, with a mark for backups, which skip it, and "make clean"
 BUILD_TAG='# build folder of ptwalk'
 make_build() {
 	mkdir -p "$OUT/log"
 	[ -f "$BUILD/CACHEDIR.TAG" ] || printf '%s\n' 'Signature: 8a477f597d28d172789f06886806bc55' "$BUILD_TAG" >"$BUILD/CACHEDIR.TAG"
 }
 
-# What was asked for: a script that runs a list of cells (lib/matrix.sh) takes
-# only those of the list.
+# The choice of the user.  A script that runs a list of cells (lib/matrix.sh) runs
+# only the chosen cells of its list.
 only_arch=${ARCH-} only_machine=${MACHINE:-${MMU-}} only_flavor=${FLAVOR-} only_variant=${VARIANT-}
 ARCH=${ARCH:-x86_64}
 FLAVOR=${FLAVOR:-patched}
@@ -29,7 +29,7 @@ VARIANTS_DIR=$top/scripts/configs/variants
 
 LC_ALL=C
 export LC_ALL BUILD BASE PATCHES
-# A make that called this script must not talk into the kernel's make.
+# Variables of a make that called this script must not affect the kernel's make.
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT KCONFIG_CONFIG KCONFIG_ALLCONFIG
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE CDPATH
 
@@ -42,7 +42,7 @@ own_git() {
 		-c safe.directory='*' -c advice.detachedHead=false "$@"
 }
 
-# worktree DIR REV WHAT: a tree of its own in DIR, made if it is not there
+# worktree DIR REV WHAT: makes a separate worktree in DIR, unless there is one
 worktree() {
 	[ ! -e "$1/.git" ] || return 0
 	rm -rf "$1"
@@ -65,7 +65,7 @@ case $JOBS in
 ''|*[!0-9]*|0*) die "JOBS='$JOBS' is not a number of jobs" "JOBS=$(nproc)" ;;
 esac
 
-# usage "$@": print the script's leading comment when asked for help
+# usage "$@": prints the leading comment of the script if an argument asks for help
 usage() {
 	case ${1-} in
 	-h|--help)
@@ -79,10 +79,10 @@ arches() {
 	for f in "$top"/scripts/arch/*.conf; do basename "$f" .conf; done | paste -sd ' '
 }
 
-# on_request ARCH: whether it is left out where ARCH= names none
+# on_request ARCH: whether it is left out unless ARCH= names it
 on_request() { grep -qs '^ON_REQUEST=' "$top/scripts/arch/$1.conf"; }
 
-# usual_arches: the others
+# usual_arches: all other architectures
 usual_arches() {
 	local a
 	for a in $(arches); do on_request "$a" || echo "$a"; done | paste -sd ' '
@@ -128,8 +128,8 @@ variants() {
 	done | sort -u | paste -sd ' '
 }
 
-# variant_files: the fragments of VARIANT that ARCH and BASE have, and of the variants that
-# it is made of ("# with: NAME...").  One with a line "# base: NAME..." is for these only.
+# variant_files: the fragments for ARCH and BASE, of VARIANT and of the variants that it
+# combines ("# with: NAME...").  A line "# base: NAME..." limits a fragment to these bases.
 variant_files() {
 	local f v
 	for f in "$VARIANTS_DIR/$VARIANT".config "$VARIANTS_DIR/$VARIANT"-{"$ARCH","$BASE","$ARCH-$BASE"}.config; do
@@ -141,7 +141,7 @@ variant_files() {
 	done
 }
 
-# check_variant: die unless VARIANT is empty, has a fragment, or KCONFIG_EXTRA says what it is
+# check_variant: die unless VARIANT is empty or has a fragment, or KCONFIG_EXTRA defines it
 check_variant() {
 	[ -z "${DEBUG-}" ] || die "DEBUG= is not a variable" "debug kernels are variants: VARIANT=$DEBUG"
 	case $VARIANT in *[!A-Za-z0-9_.]*) die "bad VARIANT '$VARIANT'" "letters, digits, _ and . only" ;; esac
@@ -156,7 +156,7 @@ check_variant() {
 # kernel_key: <arch>-<flavor>[-<variant>]
 kernel_key() { printf '%s-%s%s\n' "$ARCH" "$FLAVOR" "${VARIANT:+-$VARIANT}"; }
 
-# run_key: the key of a boot, with the machine where there is a choice
+# run_key: the key of a boot; it has the machine if the architecture has several
 run_key() {
 	local key
 	key=$(kernel_key)
@@ -181,9 +181,9 @@ need() {
 	done
 }
 
-# kernel_args: fills the array KARGS with what every "make" in a kernel tree
-# gets.  Fixed identity and time: the same source must give the same object
-# in every clone, or ccache would not know it again.
+# kernel_args: fills the array KARGS with the arguments of every "make" in a kernel
+# tree.  Identity and time are fixed: the same source must give the same object in
+# every clone, or ccache would not find it.
 kernel_args() {
 	local cc=${CROSS}gcc
 	need "$cc" make bc flex bison
@@ -207,14 +207,14 @@ lock() {
 	flock -n "${3:--x}" "$fd" || { say "waiting for $2"; flock "${3:--x}" "$fd"; }
 }
 
-# unlocked CMD...: CMD without the locks, which it must not keep after this process has ended
+# unlocked CMD...: runs CMD without the locks, which it could keep longer than this process
 unlocked() {
 	local fd
 	for fd in "${LOCKS[@]}"; do exec {fd}>&-; done
 	"$@"
 }
 
-# warnings TREE LOG: of a compiler, without what differs between two trees
+# warnings TREE LOG: the compiler warnings, without paths and numbers that depend on the tree
 warnings() {
 	sed -nE "s,^($1/|(\.\./)+tree/[a-z]+/),,
 		s/:[0-9]+(:[0-9]+)?:/:/
@@ -251,8 +251,8 @@ progress() {
 	printf '%s' "$last"
 }
 
-# ticker TITLE LOG EXPECT PID: shows elapsed time and progress until killed,
-# or until PID is gone
+# ticker TITLE LOG EXPECT PID: shows elapsed time and progress until it is killed
+# or PID ends
 ticker() {
 	local t0=$SECONDS every=30
 	[ ! -t 1 ] || every=1
@@ -266,9 +266,9 @@ ticker() {
 	done
 }
 
-# step TITLE LOG CMD...: run CMD with its output in LOG, showing that it lives.
+# step TITLE LOG CMD...: runs CMD with its output in LOG, and shows progress.
 # STEP_EXPECT=n: build lines expected, for the percentage.
-# Returns CMD's status, after showing the log's last lines if it failed.
+# Returns CMD's status.  If CMD failed, first shows the end of the log.
 # If CMD is a function it must chain its commands with &&: no "set -e" in it.
 step() {
 	local title=${STEP_PREFIX-}$1 log=$2 rc t0=$SECONDS tick
@@ -278,7 +278,7 @@ step() {
 	if [ -t 1 ]; then printf '%s' "$title"; else printf '%s\n' "$title"; fi
 	unlocked ticker "$title" "$log" "${STEP_EXPECT:-0}" $$ &
 	tick=$!
-	# The command stays in the foreground: it has to get Ctrl-C itself.
+	# The command stays in the foreground, so that Ctrl-C reaches it.
 	# shellcheck disable=SC2064	# this step's ticker, now
 	trap "kill $tick 2>/dev/null || :; wait $tick || :; exit 130" INT TERM
 	rc=0

@@ -2,9 +2,9 @@
 # Reads a verdict log, prints "PASS|FAIL|SKIP|XFAIL suite.case (reason)", and "BENCH" of a
 # benchmark (*_cost), which measures and asserts nothing.
 # Input files: tests/expected, then verdict.log.
-# Variables: machine (default: what init says); base; variant ("-": the usual one); topics
-# of the series that the kernel has ("*": all); cut_short: the machine is known not
-# to have got to its end, so what is missing need not be said.
+# Variables: machine (default: what init says); base; variant ("-": the usual one); topics,
+# those of the series that the kernel has ("*": all); cut_short: the boot is known to have
+# ended early, so missing results are not reported.
 
 function report(what, name, reason) {
 	print what, name (reason == "" ? "" : " (" reason ")")
@@ -47,7 +47,7 @@ function glob(text, pattern) {
 	return text ~ ("^" pattern "$")
 }
 
-# here(WHERE): is this machine and variant among these?
+# here(WHERE): does WHERE include this machine and variant?
 function here(where,	i, n, item, found) {
 	n = split(where, item, ",")
 	for (i = 1; i <= n; i++) {
@@ -65,7 +65,7 @@ function here(where,	i, n, item, found) {
 
 function has_topic(topic) { return topics == "*" && topic != "none" || index(" " topics " ", " " topic " ") }
 
-# own(NAME): has the section of this base a rule for it, here?
+# own(NAME): does the section of this base have a rule for this case, here?
 function own(name,	i) {
 	for (i = 1; i <= rules; i++)
 		if (rule_base[i] != "" && glob(name, rule_case[i]) && here(rule_where[i]))
@@ -73,7 +73,7 @@ function own(name,	i) {
 	return 0
 }
 
-# expected(NAME): "fail", "race" (fails in some runs), "skip" or "pass"; the reason in expected_why
+# expected(NAME): "fail", "race" (fails in some runs), "skip" or "pass"; sets expected_why
 function expected(name,	i, what, result, only) {
 	result = "pass"
 	only = own(name)
@@ -88,7 +88,7 @@ function expected(name,	i, what, result, only) {
 		if (what == "pass")
 			continue
 		used[i] = 1
-		# What is skipped cannot fail.
+		# A skipped case cannot fail.
 		if (result != "skip") {
 			result = what
 			expected_why = rule_why[i]
@@ -97,7 +97,7 @@ function expected(name,	i, what, result, only) {
 	return result
 }
 
-# outcome(WHAT): of that field, with the topics that this kernel has
+# outcome(WHAT): what that field means for a kernel with these topics
 function outcome(what) {
 	if (what == "pass")
 		return "pass"
@@ -144,11 +144,11 @@ function bad_load(module) {
 /^    # Subtest: /	{ suite = $3; suites++; n = 0; plan = -1; next }
 /^    1\.\.[0-9]+$/	{ sub(/^    1\.\./, ""); plan = $0 + 0; next }
 /^    (not )?ok [0-9]+ / { result(); next }
-# A case with parameters is skipped for the reason that these are.
+# A case with parameters is skipped for the reason of its parameters.
 /^        ok [0-9]+ .*# SKIP /	{ inner = substr($0, index($0, "# SKIP") + 7); next }
 /^(not )?ok 1 /		{ suite_line = $0; end_suite(); next }
 
-# Why a case fails: what KUnit prints between the results
+# The reason for a failure: what KUnit prints between the results
 /^ +# .*: (EXPECTATION|ASSERTION) FAILED at / {
 	sub(/.* FAILED at /, "")
 	sub(/.*\//, "")
@@ -183,7 +183,7 @@ function result(	bad, name, skip, at) {
 	inner = ""
 	if (bad && reason == "" && index($0, " # "))
 		reason = substr($0, index($0, " # ") + 3)
-	# KUnit forgets what has failed in a case that skips itself afterwards.
+	# KUnit forgets failures of a case that skips itself afterwards.
 	judge_case(name, bad || broken, at, skip)
 	cases++
 	bad_cases += bad

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154	# variables of those that source this, and of common.sh
-# KDIR, a Linux tree of the user: what apply and unapply share.  Sourcing it sets
-# kind (git or plain), the topics of its base, those that it carries, and tmp,
-# a folder that goes at the end.
+# KDIR, a Linux tree of the user: code that apply and unapply share.  Sourcing this file
+# sets kind (git or plain), the topics of the tree's base, carried (those that are in the
+# tree), and tmp, a folder that is removed at the end.
 
 given=${PATCHES-}${BASE-}
 . "${BASH_SOURCE[0]%/*}/common.sh"
@@ -17,7 +17,7 @@ kgit() { git -C "$KDIR" "$@"; }
 
 version_part() { sed -n "s/^$1 = *//p" "$KDIR/Makefile" | head -n1; }
 
-# Sets PATCHES and what BASE says, by the version of KDIR
+# Chooses PATCHES by the version of KDIR, and loads its BASE
 choose_base() {
 	local v f bases=("$top"/patches/*/BASE) series='' known=''
 	if [ ! -f "$KDIR/Makefile" ] || [ ! -f "$KDIR/Kbuild" ] || [ ! -f "$KDIR/mm/gup.c" ] ||
@@ -66,11 +66,11 @@ identity() {
 	export GIT_{COMMITTER,AUTHOR}_NAME=ptwalk GIT_{COMMITTER,AUTHOR}_EMAIL=ptwalk@localhost
 }
 
-# patch_tree OPTION...: what is on stdin, all of it or nothing
+# patch_tree OPTION...: applies the patches on stdin, all of them or none
 patch_tree() { ( cd "$KDIR" && GIT_CEILING_DIRECTORIES=${KDIR%/*} git apply --whitespace=nowarn "$@" ); }
 
-# fits [-R] PATCH...: they can be applied in this order, or all taken out.  Of a
-# git tree that is clean the index will do.
+# fits [-R] PATCH...: whether they can be applied in this order, or all removed (-R).
+# A git tree is clean, so its index is enough.
 fits() {
 	local option=(--check)
 	[ "$kind" = plain ] || option+=(--cached)
@@ -80,7 +80,7 @@ fits() {
 
 is_carried() { case " ${carried[*]} " in *" $1 "*) ;; *) return 1 ;; esac; }
 
-# Sets carried: what could be taken out, looked for from the last topic on
+# Sets carried: the topics that can be removed, searched from the last one backwards
 find_carried() {
 	local i later=() own
 	carried=()
@@ -105,8 +105,8 @@ refuse_if_in_part() {
 	done
 }
 
-# patch_each -R|--apply WHERE PATCH...: all at once git would leave a file that one
-# patch changes and the next one removes.
+# patch_each -R|--apply WHERE PATCH...: one by one, because git would leave a file that
+# one patch changes and the next one removes.
 patch_each() {
 	local how=$1 where=$2 f
 	shift 2
@@ -114,7 +114,7 @@ patch_each() {
 		while read -r f; do patch_tree "$how" "$where" <"$f"; done
 }
 
-# change_files -R|--apply PATCH...: of a plain tree
+# change_files -R|--apply PATCH...: changes a plain tree
 change_files() {
 	local f
 	touched "${@:2}" >"$tmp/touched"
@@ -134,7 +134,7 @@ undo_files() {
 	tar -C "$KDIR" -xpf "$tmp/orig.tar"
 }
 
-# The one step that changes a git tree is not to be interrupted.
+# The only step that changes a git tree must not be interrupted.
 move() { trap '' INT TERM HUP; kgit "$@"; }
 
 cleanup() {

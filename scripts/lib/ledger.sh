@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # shellcheck disable=SC2154	# variables of common.sh
-# The ledger: what was run, where, and with which result.  A line has, separated by
-# tabs:
+# The ledger: what was run, where, and with which result.  The fields of a line are
+# separated by tabs:
 #	CHECK  WHERE  BASE  KEY  DATE  RESULT
 # "make proof" copies it to tests/ledger, which is committed; "make report" renders it.
 # To be sourced after common.sh and patches.sh.
@@ -10,8 +10,8 @@
 LEDGER=$OUT/ledger
 COMMITTED=$top/tests/ledger
 
-# ledger_key: of what results depend on: the patches without their messages and line
-# numbers, the modules, the programs, the machines and configurations
+# ledger_key: a key of all that results depend on: the patches without their messages and
+# line numbers, the modules, the programs, the machines and configurations
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		{
@@ -23,13 +23,13 @@ ledger_key() {
 	export LEDGER_KEY
 }
 
-# mutant_key FILE: the key of what a mutant does there
+# mutant_key FILE: the key of the results of that mutant
 mutant_key() {
 	ledger_key
 	{ echo "$LEDGER_KEY"; cat "$1"; } | sha256sum | cut -c1-10
 }
 
-# record CHECK WHERE: the lines of stdin are its result, and replace the one before
+# record CHECK WHERE: stores the lines of stdin as its result, in place of an earlier one
 record() {
 	ledger_key
 	(
@@ -42,7 +42,7 @@ record() {
 	)
 }
 
-# recorded FILE CHECK WHERE: its result; status 1 if there is none of this tree
+# recorded FILE CHECK WHERE: prints its result; status 1 unless it is of this tree
 recorded() {
 	ledger_key
 	awk -F '\t' -v check="$2" -v where="$3" -v base="$BASE" -v key="$LEDGER_KEY" '
@@ -54,7 +54,7 @@ recorded() {
 		END { exit stale || !found }' "$1"
 }
 
-# ledger_commit: what is new in the ledger goes to tests/ledger, sorted
+# ledger_commit: copies new results to tests/ledger, sorted
 ledger_commit() {
 	touch "$COMMITTED"
 	awk -F '\t' '

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154	# variables of common.sh
-# The matrix of scripts/matrix.list.  A cell is a kernel, a machine, and what runs
-# there: ARCH MACHINE FLAVOR VARIANT SUITE.  To be sourced after common.sh.
+# The matrix of scripts/matrix.list.  A cell is a kernel, a machine, and a suite that
+# runs there: ARCH MACHINE FLAVOR VARIANT SUITE.  To be sourced after common.sh.
 
 . "$top/scripts/lib/patches.sh"
 . "$top/scripts/lib/ledger.sh"
 LIST=$top/scripts/matrix.list
 
-# An awk function: whether a line of the file belongs to a list.  "LIST?" does only where
-# ARCH= or MACHINE= was given, which then says whether it is wanted.
+# An awk function: whether a line of the file belongs to a list.  A line with "LIST?"
+# belongs to it only if ARCH= or MACHINE= is given, which then selects lines.
 IN_LIST='function in_list(names, list) {
 	return index("," names ",", "," list ",") || (asked && index("," names ",", "," list "?,"))
 }'
@@ -25,8 +25,8 @@ column() {
 		}' "$LIST" | paste -sd ' '
 }
 
-# narrow LIST: checks what was asked for, which then only narrows the list, and is
-# not handed on to what runs a cell of it
+# narrow LIST: checks ARCH=, MACHINE= and so on.  From then on they only narrow the list,
+# and the scripts that run a cell do not get them.
 narrow() {
 	[ -z "${DEBUG-}" ] || check_variant
 	if [ -n "$only_arch" ]; then load_arch "$only_arch"; fi
@@ -38,7 +38,7 @@ narrow() {
 		"scripts/matrix.list has the cells; leave a variable out"
 }
 
-# cells LIST: its cells that were asked for, and that BASE has, a line each
+# cells LIST: the chosen cells that BASE has, a line each
 cells() {
 	local arch rest variant
 	all_cells "$1" | while read -r arch rest; do
@@ -64,17 +64,17 @@ all_cells() {
 		}' "$LIST"
 }
 
-# words_of FIELD: of the cells on stdin, each word once
+# words_of FIELD: the words of that field in the cells on stdin, each once
 words_of() { awk -v field="$1" '!seen[$field]++ { print $field }' | paste -sd ' '; }
 
-# debs LIST: the packages of the architectures of its cells, as scripts/deps wants to be told
-# of those that are left out where ARCH= names none
+# debs LIST: the packages of the architectures of its cells: scripts/deps does not include
+# those of an architecture that is only built on request
 debs() {
 	local a
 	for a in $(cells "$1" | words_of 1); do ( load_arch "$a" && echo "$DEBS" ); done
 }
 
-# in_cell CELL CMD...: CMD there
+# in_cell CELL CMD...: runs CMD with the variables of that cell
 in_cell() {
 	local -x ARCH MACHINE FLAVOR VARIANT
 	read -r ARCH MACHINE FLAVOR VARIANT _ <<<"$1"
@@ -94,23 +94,23 @@ cell_name() {
 
 cell_key() { in_cell "$1" kernel_key; }
 loaded_run_key() { load_arch "$ARCH" && check_machine && run_key; }
-# where its boots leave their logs: in a folder below RUNS
+# run_dir CELL: the folder, below RUNS, for the logs of its boots
 run_dir() { printf '%s/%s\n' "${RUNS:-$OUT/run}" "$( in_cell "$1" loaded_run_key )"; }
 
-# prepare: what a boot of the current cell needs: kernel, modules, ram disk
+# prepare: makes the kernel, modules and ram disk that a boot of the current cell needs
 prepare() {
 	"$top/scripts/build" || return
 	[ -z "${INITRD-}" ] || return 0
 	"$top/scripts/module" && "$top/scripts/initrd" >"$OUT/log/initrd-$(kernel_key).log"
 }
 
-# The emulator's, not the kernel's: a CPU runs into a breakpoint of text_poke_bp()
-# that has been taken away, see "Faults of QEMU" in Documentation/testing.rst.
+# A bug of QEMU, not of the kernel: a CPU hits a breakpoint that text_poke_bp() has already
+# removed, see "Faults of QEMU" in Documentation/testing.rst.
 stale_breakpoint() {
 	grep -aq 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd"
 }
 
-# boot_logged DIR: the tests decide; a boot only fails if there is nothing to decide on
+# boot_logged DIR: the judge decides about the tests; this fails only if there are no results
 boot_logged() {
 	local rc=0
 	# A boot that is refused must not be judged by the logs of an earlier one.
@@ -125,8 +125,8 @@ boot_logged() {
 	[ $rc -le 1 ]
 }
 
-# boot_cell CELL: with progress, in APPEND's words.  An earlier boot of the same
-# things, no older than file SINCE, will do.
+# boot_cell CELL: boots with APPEND on the command line, and shows progress.  An earlier
+# boot of the same kernel and ram disk counts if it is newer than the file SINCE.
 boot_cell() {
 	local dir key name
 	dir=$(run_dir "$1") key=$(cell_key "$1") name=$(cell_name "$1")
@@ -139,7 +139,7 @@ boot_cell() {
 	in_cell "$1" step "boot $name" "$OUT/log/boot-${name//\//-}.log" boot_logged "$dir"
 }
 
-# judge_cell CELL: the judge's lines
+# judge_cell CELL: prints the judge's lines
 judge_cell() {
 	local machine flavor variant topics='*'
 	read -r _ machine flavor variant _ <<<"$1"
@@ -147,12 +147,12 @@ judge_cell() {
 	"$top/scripts/judge" "$(run_dir "$1")" --machine "$machine" --variant "$variant" --topics "$topics" 2>/dev/null
 }
 
-# label NAME: the judge's lines, each case named NAME/suite.case
+# label NAME: puts NAME/ before the case in each of the judge's lines
 label() { sed -E "s,^(PASS|FAIL|SKIP|XFAIL|BENCH) ,&$1/,"; }
 
-# measured CELL: what its boot has measured, a line each: "cpus N", "measure OPERATION
-# OPS SYNC" (CPUs interrupted to wait for walkers), "tlbie OPERATION OPS TLBIE", and
-# "vmpte GB STEP_MB KB" (page tables left) and "vmparts GB STEP_KB KB" (by parts of a table)
+# measured CELL: the measurements of its boot, a line each: "cpus N"; "measure OPERATION OPS
+# SYNC" (CPUs interrupted to wait for walkers); "tlbie OPERATION OPS TLBIE"; "vmpte GB STEP_MB
+# KB" (page tables left); "vmparts GB STEP_KB KB" (the same, given back by parts of a table)
 measured() {
 	local log
 	log=$(run_dir "$1")/verdict.log
@@ -164,7 +164,7 @@ measured() {
 		 s/.*# [^ ]*: measure: \([^ ]*\) .*ops=\([0-9]*\) .*sync=\([0-9]*\).*/measure \1 \2 \3/p'
 }
 
-# counted: how many of the judge's lines on stdin say what
+# counted: counts the judge's lines on stdin by result
 counted() {
 	awk '{ n[$1]++ }
 		END {
@@ -173,8 +173,8 @@ counted() {
 		}'
 }
 
-# judged CELL: the judge's lines, labelled; none is a failure.  A run of all suites
-# goes into the ledger.
+# judged CELL: prints the judge's lines, labelled; no line at all is a failure.  A run of all
+# suites is recorded in the ledger.
 judged() {
 	local lines name
 	name=$(cell_name "$1")
@@ -190,11 +190,11 @@ judged() {
 
 # ------------------------------------------------------------ what runs there
 
-# suite_kunit CELL [GLOB]: races are short with SHORT=1
+# suite_kunit CELL [GLOB]: SHORT=1 shortens the races
 suite_kunit() {
 	local -x APPEND=${APPEND-}
 	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
-	# Without the series races need not be run for long: they prove nothing there.
+	# Without the series races prove nothing, so they need not run for long.
 	case ${SHORT-}$1 in 1*|*' base '*)
 		APPEND="ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1 ptwalk_unshare_user.seconds=1${APPEND:+ $APPEND}" ;;
 	esac
@@ -202,7 +202,7 @@ suite_kunit() {
 	judged "$1"
 }
 
-# suite_torture CELL [SECONDS]: TORTURE= is the default of the latter; nothing without
+# suite_torture CELL [SECONDS]: TORTURE= is the default for SECONDS; without either, does nothing
 suite_torture() {
 	local -x DURATION=${2:-${TORTURE-}}
 	local name log
@@ -220,7 +220,7 @@ suite_torture() {
 	fi
 }
 
-# run_cell CELL: lines PASS|FAIL|SKIP.  A kernel is built once.
+# run_cell CELL: prints lines PASS|FAIL|SKIP.  A kernel is built only once.
 declare -A PREPARED=()
 run_cell() {
 	local key suite=${1##* } what=prepare
@@ -244,7 +244,7 @@ run_cell() {
 # run_cells LIST
 run_cells() {
 	local cell
-	ledger_key	# of what is run, not of what is there when it has ended
+	ledger_key	# now, because files may change while the cells run
 	cells "$1" >"$OUT/log/cells-$1.txt"
 	while read -r cell <&3; do run_cell "$cell"; done 3<"$OUT/log/cells-$1.txt"
 }

@@ -4,7 +4,7 @@
 # The series as files, and as commits made without touching a work tree.
 # To be sourced after common.sh.
 
-# series_files: the patches in order; never the cover letter
+# series_files: the patches in order, without the cover letter
 series_files() {
 	local f
 	for f in "$PATCHES"/[0-9]*.patch; do
@@ -12,7 +12,7 @@ series_files() {
 	done
 }
 
-# load_base: what $PATCHES/BASE says; LINUX is the version without its sublevel
+# load_base: sets the variables of $PATCHES/BASE, and LINUX, the version without its sublevel
 load_base() {
 	[ -f "$PATCHES/BASE" ] ||
 		die "no $PATCHES/BASE" "BASE= one of: $(cd "$top/patches" && echo *)"
@@ -21,8 +21,8 @@ load_base() {
 	LINUX=${UPSTREAM#v} LINUX=${LINUX%.*}
 }
 
-# load_topics: what $PATCHES/TOPICS says: the names in TOPIC; RANGE (first last)
-# and NEEDS by name; all patches in FILES
+# load_topics: reads $PATCHES/TOPICS: the names into TOPIC; RANGE ("first last") and NEEDS
+# by name; all patches into FILES
 load_topics() {
 	local name range needs t n=0
 	declare -ga TOPIC=() FILES=()
@@ -42,7 +42,7 @@ load_topics() {
 	[ "$n" = "${#FILES[@]}" ] || die "$PATCHES/TOPICS ends with patch $n, the series with ${#FILES[@]}" "correct the ranges"
 }
 
-# closure TOPIC...: they and those that they need, in the order of the series
+# closure TOPIC...: these topics and all that they need, in the order of the series
 closure() {
 	local i t n
 	local -A in=()
@@ -54,7 +54,7 @@ closure() {
 	for t in "${TOPIC[@]}"; do [ -z "${in[$t]-}" ] || echo "$t"; done
 }
 
-# topic_files TOPIC...: their patches
+# topic_files TOPIC...: the patches of these topics
 topic_files() {
 	local t first last
 	for t; do
@@ -63,11 +63,11 @@ topic_files() {
 	done
 }
 
-# What the source commit of build/<base>/tree says besides the name of the source
+# The body of the message of the source commit in build/<base>/tree; its title names the source
 source_note() { echo "For $UPSTREAM, $PACKAGE $DEBIAN"; }
 
-# check_source REPO: dies unless its source was taken for this base, and is the
-# user's SOURCE, if one is given
+# check_source REPO: dies unless its source is that of this base, or the user's SOURCE if
+# one is given
 check_source() {
 	local name note own=${SOURCE-}
 	name=$(own_git -C "$1" log -1 --format=%s source)
@@ -81,17 +81,17 @@ check_source() {
 		"take work of yours out of $OUT/tree, remove it, and try again"
 }
 
-# touched PATCH...: the files that they change or create
+# touched PATCH...: the files that these patches change or create
 touched() { sed -n 's/^diff --git a\/\(.*\) b\/.*/\1/p' "$@" | sort -u; }
 
-# commit_patch GIT INDEX PARENT PATCH: what "git am" would make of PATCH on
-# PARENT, whose tree INDEX holds; prints the commit.  Committer is author and
-# dates are the mail's, so that the same patches give the same commits.
+# commit_patch GIT INDEX PARENT PATCH: commits PATCH on PARENT as "git am" would, and prints
+# the commit.  INDEX has the tree of PARENT.  The committer is the author, and the dates are
+# those of the mail, so the same patches give the same commits.
 # GIT: the function that runs git (own_git, or git in the user's own tree)
 commit_patch() {
 	local git=$1 index=$2 parent=$3 file=$4 tmp rc=0
 	tmp=$(mktemp -d)
-	(	# "set -e" does not reach into a condition, hence the chains
+	(	# "set -e" has no effect in a condition, so chain the commands
 		export GIT_INDEX_FILE=$index
 		$git mailinfo -u "$tmp/msg" "$tmp/diff" <"$file" >"$tmp/info" &&
 			$git apply --cached --whitespace=nowarn "$tmp/diff" || exit 1
@@ -114,8 +114,8 @@ commit_patch() {
 	return $rc
 }
 
-# commit_series GIT BASE PATCH...: one commit per patch on BASE; prints the
-# last one.  On failure FAILED_PATCH is the file that does not fit.
+# commit_series GIT BASE PATCH...: makes one commit per patch on BASE, and prints the last
+# one.  If a patch does not fit, says which.
 commit_series() {
 	local git=$1 head=$2 index p
 	shift 2

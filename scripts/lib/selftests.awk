@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Reads a verdict log of guest/selftests.c.  Prints "TEST<tab>RESULT<tab>VALUE", where
-# VALUE begins with ok, fail, or skip: what the test reported, in the format that it
-# has, and "end", how it ended.  A RESULT of "#" is the last thing it said.
+# Reads a verdict log of guest/selftests.c.  Prints "TEST<tab>RESULT<tab>VALUE" for each
+# result that a test reported, in the format of that test, and for RESULT "end", how the
+# test ended.  VALUE begins with ok, fail or skip.  RESULT "#" has the last line of output.
 
 BEGIN { OFS = "\t" }
 
@@ -20,10 +20,10 @@ what == "end" {
 }
 what != "|" { next }
 
-# Numbers in what a result is called are sizes, addresses, times.
+# Numbers in the name of a result are sizes, addresses or times.
 function result(name, how, text) {
 	gsub(/0x[0-9a-f]+|[0-9]+/, "N", text)
-	# Children repeat the number of a result.
+	# Child processes repeat the number of a result.
 	while (name in seen)
 		name = name "'"
 	seen[name] = 1

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * powerpc: page tables are fragments of one page, whose one rcu_head serves for all.
+ * powerpc: page tables are fragments of one page, and share its rcu_head.
  *
  * Patch:  powerpc/64s: free a single page table through RCU
  * Models: tlb_defer_table(), pte_free_defer(), pmd_fragment_defer();
- *         pte_fragment_free(), pmd_fragment_free(), pte_frag_destroy(); gup_fast()
- *         and the like, rmap walks
+ *         pte_fragment_free(), pmd_fragment_free(), pte_frag_destroy(); lockless
+ *         walkers such as gup_fast(), and rmap walks
  *
- * Holds:  the page is not freed while a walker is in the fragment that was
- *         deferred, whoever drops the last reference, and it is freed once.
+ * Holds:  the page is freed once, and not while a walker is in the deferred
+ *         fragment, whichever CPU drops the last reference.
  *
- * Fragment 0 is deferred, with a walker that may be inside.  Fragment 1 is
- * given back directly, at the same time: nobody walks it, as a table that was
- * never used, or whose grace period has passed.  BOTH_DEFERRED defers it too,
- * with a walker of its own.  Fragments 2 and 3 were never handed out, and the end of
- * the mm drops their references: pte_frag_destroy(), at any time, as reclaim may
- * still be in a table then.  No fragment is handed out again before the page is
- * freed, see pte_fragment_alloc().
+ * Fragment 0 is deferred, and a walker may be in it.  Fragment 1 is freed directly at
+ * the same time: no walker is in it, because it was never used or its grace period
+ * has passed.  BOTH_DEFERRED defers it as well, with a walker of its own.  Fragments 2
+ * and 3 were never handed out.  pte_frag_destroy() drops their references at the end
+ * of the mm, which may come at any time, as rmap walks may still be in a table then.
+ * No fragment is handed out again before the page is freed, see pte_fragment_alloc().
  *
  * The barriers are in tests/litmus: free-fragment.
  *
@@ -24,17 +23,17 @@
  * reports, and why; a "holds" line is a variant that Spin must verify.
  */
 /* holds: BOTH_DEFERRED - fragment 1 is deferred as well */
-/* broken: NO_ACTIVE (page_freed) - nothing tells who drops the last reference to wait */
+/* broken: NO_ACTIVE (page_freed) - the CPU that drops the last reference does not know that it must wait */
 /* broken: ACTIVE_AFTER_PUT (page_freed) - PG_active is set after the reference was dropped */
 /* broken: TEST_BEFORE_PUT (page_freed) - PG_active is tested before the reference is dropped */
-/* broken: GP_AT_FIRST_PUT (page_freed) - the grace period begins when fragment 0 is given back, and covers fragment 1 */
-/* broken: DESTROY_AT_ONCE (page_freed) - pte_frag_destroy() frees the page without a look at PG_active, as on v6.12 */
+/* broken: GP_AT_FIRST_PUT (page_freed) - the grace period begins when fragment 0 is freed, and is taken to cover fragment 1, too */
+/* broken: DESTROY_AT_ONCE (page_freed) - pte_frag_destroy() frees the page without a test of PG_active, as on v6.12 */
 /* broken: DESTROY_ONE (leaked) - pte_frag_destroy() drops one reference for two fragments: the page is leaked */
 
 #define NONE	0
 #define TABLE	1
 
-#define CPUS	2	/* with sections: of the walkers */
+#define CPUS	2	/* those of the walkers */
 #include "kernel.h"
 
 byte pmd_of[2] = TABLE;		/* the entry that points to fragment i */

@@ -8,26 +8,25 @@
  *         hash__pmdp_collapse_flush(), flush_hash_table_pmd_range(),
  *         wait_pte_not_busy(); collapse_huge_page() around them
  *
- * Holds:  no store of user space goes to the old page after collapse began to
- *         copy it, that is, no store is lost; collapse waits for no fault for
- *         ever; no fault touches a table that was freed; no PTE is changed
- *         while a fault holds it by H_PAGE_BUSY.
+ * Holds:  no store is lost: none goes to the old page after collapse began to copy
+ *         it; collapse does not wait for a fault for ever; no fault touches a table
+ *         that was freed; no PTE changes while a fault has set H_PAGE_BUSY in it.
  *
- * Two user threads store to the same page as long as they like, with a hash
- * fault whenever there is no HPTE.  One collapse, which may fail after the PMD
- * was cleared, or when copying meets poisoned memory, attach the old table
- * again, and be tried once more.  A table has one PTE; the HPTE slot that
- * belongs to it is a location of its own (the second half of a PTE page).  A wait
- * for a bit, and the retry of an access that cannot succeed yet, is one blocking
- * step, so that a wait without end is a deadlock.  File collapse is the same here;
- * hash_preload() is left out, as it holds the page table lock.
+ * Two user threads store to the same page any number of times, with a hash fault
+ * whenever there is no HPTE.  There is one collapse.  It may fail after the PMD was
+ * cleared, or when it copies poisoned memory; then it attaches the old table again,
+ * and is tried once more.  A table has one PTE, and the HPTE slot of that PTE is a
+ * location of its own (the second half of a PTE page).  To wait for a bit, or to retry
+ * an access that cannot succeed yet, is one blocking step, so an endless wait is a
+ * deadlock.  File collapse is the same in this model.  hash_preload() is left out,
+ * because it holds the page table lock.
  *
  * The barriers are in tests/litmus: hash-collapse, hash-slot.
  *
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why.
  */
-/* broken: NO_RECHECK (store_lost) - the fault inserts its HPTE whatever became of the PMD: v6.12 without its IPI */
+/* broken: NO_RECHECK (store_lost) - the fault inserts its HPTE without a look at the PMD: v6.12 without its IPI */
 /* broken: CHECK_BEFORE_BUSY (store_lost) - the fault re-reads the PMD, then sets H_PAGE_BUSY */
 /* broken: NO_BUSY_WAIT (store_lost) - collapse looks at a PTE while a fault is inserting its HPTE, and flushes nothing */
 /* broken: FLUSH_BEFORE_CLEAR (store_lost) - collapse flushes, then clears the PMD */

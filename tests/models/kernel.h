@@ -3,8 +3,8 @@
  * RCU, for the models.  A model defines CPUS, and a process passes the number of its
  * CPU as c.
  *
- * A section is a stretch with interrupts off, or under rcu_read_lock().  A grace
- * period waits for the sections that run when it begins, and for no others.
+ * A section is code with interrupts off, or under rcu_read_lock().  A grace period
+ * waits for the sections that run when it begins, and for no others.
  */
 bool in_section[CPUS];
 bool gp_waits[CPUS];

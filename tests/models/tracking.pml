@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The begin of a tracked walk against the wait for walkers.
+ * Tracked walks against the wait for walkers.
  *
  * Patch:  mm: track lockless page-table walks without a shared counter
  * Models: lockless_walk_publish(), lockless_walk_retire();
@@ -10,18 +10,18 @@
  *         lockless_walk_sync() returns and the table is reused; the wait ends,
  *         and later walks do not hold it up.
  *
- * One CPU does three walks, each of this mm or of another one; an NMI does a
- * walk within any of these, or between two instructions of begin and end, on
- * the same CPU.  The waiter looks at each CPU by itself, so one is enough.  One
- * level of nesting.  A walk that finds the entry touches the table twice.
+ * One CPU does three walks, each of this mm or of another one.  An NMI on the same
+ * CPU does a walk within any of these, or between two instructions of begin and end.
+ * One CPU is enough, because the waiter looks at each CPU separately.  Walks nest one
+ * level deep.  A walk that finds the entry touches the table twice.
  *
  * The barriers are in tests/litmus: track-begin, track-end.
  *
- * Two walks may have the same number: an NMI that comes between load and store
- * of cpu->seq does its walk under the number that the outer one is going to
- * use.  All that happens is that a waiter may wait for both.  So "do not hold
- * it up" allows for one walk that looks like the one waited for.  For the same
- * reason the eighth walk after, which has the number again, does no harm.
+ * Two walks may have the same number: if an NMI comes between the load and the store
+ * of cpu->seq, its walk gets the number that the outer walk will use.  The only effect
+ * is that a waiter may wait for both.  So "do not hold it up" allows one more walk
+ * that looks like the awaited one.  For the same reason it does no harm that the
+ * number repeats after eight walks.
  *
  * A "broken" line lists macros, in brackets the text that must be in what Spin
  * reports, and why.
@@ -31,11 +31,11 @@
 /* broken: NO_WAIT (reused) - sync looks for walks and does not wait */
 /* broken: NO_END (invalid end state) - the end of the walk is missing: sync waits for ever */
 /* broken: NESTED_OVERWRITES (reused) - the walk of an NMI takes the place of the outer one */
-/* broken: NESTED_RESTORES (reused) - the same, and puts it back when it ends: who waits saw a change */
+/* broken: NESTED_RESTORES (reused) - the same, but the outer walk is put back at the end: the waiter has seen a change */
 /* broken: NESTED_ENDS_OUTER (reused) - the end of a walk always clears the first word */
 /* broken: SYNC_SKIPS_NESTED (reused) - sync does not look at walks within walks of another mm */
 /* broken: NO_SEQ (alike>1) - walks have no number: a CPU that walks without pause holds up sync */
-/* broken: UNIQUE_NUMBERS (alike>0) - not the code but the claim: two walks may have the same number, as told above */
+/* broken: UNIQUE_NUMBERS (alike>0) - refutes a claim, not code: two walks may have the same number, see above */
 
 #define NONE	0
 #define TABLE	1
