@@ -69,6 +69,13 @@ test_mutant_is_killed_by_its_case() {
 		"$T/b/v6.12/ledger"
 }
 
+test_key_of_a_mutant_is_that_of_the_tree_and_its_patch() {
+	mutants x86_64 'is_mutant && result fail || result pass'
+	cp "$T/top/tests/mutants/v6.12/01-bug.patch" "$T/top/tests/mutants/v6.12/02-bug.patch"
+	BUILD=$T/b "$T/top/scripts/mutants" >"$T/out" 2>&1 || cat "$T/out"
+	awk -F '\t' '$1 == "mutant" { rows++; keys += !seen[$4]++ } END { exit rows != 2 || keys != 1 }' "$T/b/v6.12/ledger"
+}
+
 test_control_that_fails_kills_nothing() {
 	mutants x86_64 'result fail'
 	grep -q '^FAIL mutant 01-bug on x86_64 (the control: ptwalk_x.a: FAIL ptwalk_x.a ' "$T/out"
