@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # shellcheck disable=SC2154	# variables of common.sh
-# The ledger: what was run, where, and with which result.  The fields of a line are
-# separated by tabs:
+# The ledger has a line for each result.  Tabs separate its fields:
 #	CHECK  WHERE  BASE  KEY  DATE  RESULT
 # "make proof" copies it to tests/ledger, which is committed; "make report" renders it.
 # To be sourced after common.sh and patches.sh.
@@ -15,7 +14,7 @@ COMMITTED=$top/tests/ledger
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		{
-			series_files | xargs sed -n '/^diff --git /,/^-- $/{ /^index /d; s/^@@ .*//; p }'
+			series_files | xargs sed -s -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }'
 			cd "$top" && find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
 				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
 				-o -name Kconfig.fragment \) ! -name '*.mod.c' | sort | xargs cat
