@@ -26,6 +26,7 @@
 #define DOCTOR		"/bin/ptwalk-doctor"
 #define TRACING		"/sys/kernel/debug/tracing/"
 #define OUTPUT		"/tmp/doctor.out"
+#define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
 #define AREA		((char *)(1UL << 42))
 
 enum {
@@ -493,8 +494,13 @@ int main(int argc, char **argv)
 	static const struct suite suite = {
 		.name = "ptwalk_doctor", .seconds = 3, .cases = cases,
 	};
+	long balancing = number_in(NUMA_BALANCING, "");
+	int ret;
 
 	/* It flushes TLBs when it likes. */
-	write_file("/proc/sys/kernel/numa_balancing", "0");
-	return run_suite(&suite, argc, argv);
+	write_file(NUMA_BALANCING, "0");
+	ret = run_suite(&suite, argc, argv);
+	if (balancing > 0)
+		write_file(NUMA_BALANCING, "1");
+	return ret;
 }

@@ -284,6 +284,27 @@ static int collapse_in_group(int ready, int go)
 	return !ret ? OK : ret == EBUSY ? BUSY : ret == ENOMEM ? NO_MEMORY : REFUSED;
 }
 
+/*
+ * The bytes in use, when no CPU keeps pages for later that are charged already.
+ * A memory.high below the usage takes these back; without swap nothing else goes.
+ */
+static long exact_usage(void)
+{
+	long bytes = number_in(GROUP "/memory.current", "");
+	char text[32];
+
+	write_file(GROUP "/memory.swap.max", "0");
+	snprintf(text, sizeof(text), "%ld", bytes - page_size);
+	if (!write_file(GROUP "/memory.high", text) ||
+	    !write_file(GROUP "/memory.high", "max"))
+		fail("memory.high: %m");
+	do {
+		bytes = number_in(GROUP "/memory.current", "");
+		usleep(10000);	/* other CPUs do it by a work item */
+	} while (number_in(GROUP "/memory.current", "") != bytes && !over());
+	return bytes;
+}
+
 /* One collapse in a group that has room for so many bytes. */
 static int collapse_with_room(long room)
 {
@@ -302,7 +323,7 @@ static int collapse_with_room(long room)
 	close(ready[1]);
 	close(go[0]);
 	if (read(ready[0], &byte, 1) == 1 &&
-	    set_limit(number_in(GROUP "/memory.current", "") + room) &&
+	    set_limit(exact_usage() + room) &&
 	    write(go[1], &byte, 1) != 1)
 		fail("write: %m");
 	close(ready[0]);
@@ -315,9 +336,8 @@ static int collapse_with_room(long room)
 /* Broken: the OOM killer kills a process of a full memcg for a collapse. */
 static void collapse_in_a_full_memcg_kills_nobody(void)
 {
-	/* A CPU keeps up to 64 pages that are charged and not used. */
-	long pages = thp_size() / page_size, slack = pages / 2 < 72 ? pages / 2 : 72;
-	long refused = 0, done = 0, room;
+	/* With room for as many pages there is none for the table. */
+	long pages = thp_size() / page_size, refused = 0, done = 0, room;
 	int status;
 
 	if (!thp_size()) {
@@ -326,7 +346,7 @@ static void collapse_in_a_full_memcg_kills_nobody(void)
 	}
 	if (!make_group())
 		return;
-	for (room = pages - slack; room < pages + 72 && done < 4 && !over(); room++) {
+	for (room = pages - 4; room < pages + 72 && done < 4 && !over(); room++) {
 		status = collapse_with_room(room * page_size);
 		if (status == OK)
 			done++;

@@ -227,7 +227,12 @@ static unsigned long count_stale(double end)
 	return stale;
 }
 
-static void race(size_t len, void *(*other)(void *), int advice, const char *name)
+/*
+ * Maps @len bytes, and lets threads store to, give back and change the first @given of
+ * them.
+ */
+static void race(size_t len, size_t given, void *(*other)(void *), int advice,
+		 const char *name)
 {
 	pthread_t giver, thread;
 	unsigned long stale;
@@ -236,9 +241,12 @@ static void race(size_t len, void *(*other)(void *), int advice, const char *nam
 	if (cpuinfo_says("machine", "emulated by qemu"))
 		return skip("QEMU does not wait for a tlbie");
 	memset(&racing, 0, sizeof(racing));
-	racing.len = len;
+	racing.len = given;
 	if (!map(len, advice))
 		return;
+	/* It keeps the table, which would be flushed with what it mapped. */
+	if (given < len)
+		BASE[len - 1] = 1;
 	run_on(0);
 	if (!start(&giver, give_back, NULL))
 		return;
@@ -268,7 +276,8 @@ static void dontneed_versus_pageout(void)
 {
 	if (number_in("/proc/meminfo", "SwapTotal") <= 0 && !swap_to("/dev/ram0"))
 		return fail("no swap: %m");
-	race(2 * MEGABYTE, page_out, MADV_NOHUGEPAGE, "dontneed_versus_pageout");
+	/* Other pages of the range would be flushed, and this one with them. */
+	race(2 * MEGABYTE, page_size, page_out, MADV_NOHUGEPAGE, "dontneed_versus_pageout");
 }
 
 /* Moves from node to node, so that its accesses are hints. */
@@ -295,7 +304,7 @@ static void dontneed_versus_numa_hinting(void)
 	write_file("/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "1");
 	write_file("/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms", "10");
 	write_file("/sys/kernel/debug/sched/numa_balancing/scan_period_max_ms", "20");
-	race(8 * MEGABYTE, store_from_nodes, MADV_HUGEPAGE, "dontneed_versus_numa_hinting");
+	race(8 * MEGABYTE, 8 * MEGABYTE, store_from_nodes, MADV_HUGEPAGE, "dontneed_versus_numa_hinting");
 }
 
 /* ------------------------------------------------------ tables of sparse memory */

@@ -132,12 +132,6 @@ static inline struct file *ptwalk_open(const char *path, int flags)
 #endif
 }
 
-/*
- * How many page tables may appear without a leak.  v7.3 counts those of the kernel,
- * which come with vmalloc() and stay.
- */
-#define PTWALK_TABLES_SLACK	(PTWALK_V7 ? 4 : 0)
-
 static inline struct file *ptwalk_shmem_file(unsigned long len)
 {
 #if PTWALK_V7

@@ -230,7 +230,6 @@ struct page *ptwalk_page(unsigned long addr);
 void *ptwalk_table(struct mm_struct *mm, unsigned long addr);
 bool ptwalk_is_huge(struct mm_struct *mm, unsigned long addr);
 long ptwalk_tables(void);
-void ptwalk_expect_tables(struct kunit *test, long before);
 void ptwalk_expect_no_leak(struct kunit *test, void (*round)(struct kunit *test),
 			   int tables);
 

@@ -83,24 +83,6 @@ long ptwalk_tables(void)
 	return nr;
 }
 
-/**
- * ptwalk_expect_tables() - expect that no page table was leaked or freed twice
- * @test: the case, after ptwalk_mm_leave()
- * @before: ptwalk_tables() before ptwalk_mm_enter()
- */
-void ptwalk_expect_tables(struct kunit *test, long before)
-{
-	long after;
-	int i;
-
-	for (i = 0; i < 50 && ptwalk_tables() != before; i++)
-		msleep(50);
-	after = ptwalk_tables();
-	KUNIT_EXPECT_LE_MSG(test, after, before + PTWALK_TABLES_SLACK,
-			    "page tables were leaked");
-	KUNIT_EXPECT_GE_MSG(test, after, before, "page tables were freed twice");
-}
-
 #define LEAK_ROUNDS	5
 
 static int compare_longs(const void *a, const void *b)

@@ -555,6 +555,8 @@ static struct load *new_load(struct kunit *test, bool reserve)
 
 static void need_kvm(struct kunit *test)
 {
+	if (PTWALK_V7)
+		kunit_skip(test, "this kernel has no kvm_pfn_to_refcounted_page()");
 	if (!PTWALK_HAS_KVM)
 		kunit_skip(test, "needs KVM, built in or loaded, and its test exports");
 }
@@ -565,7 +567,8 @@ static void need_kvm_mmio(struct kunit *test)
 	if (!kvm_is_mmio_pfn)
 		kunit_skip(test, "needs KVM, built in or loaded, and its test exports");
 #else
-	kunit_skip(test, "needs KVM on x86");
+	kunit_skip(test, PTWALK_V7 ? "this kernel keeps its function to itself" :
+				     "needs KVM on x86");
 #endif
 }
 

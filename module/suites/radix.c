@@ -241,7 +241,7 @@ static void measure_at(struct kunit *test, const char *op, unsigned long addr, i
 		vm_munmap(addr, len);
 	}
 	if (try == TRIES)
-		kunit_skip(test, "mm_cpumask was trimmed each time, and the TLB flushed locally");
+		kunit_skip(test, "the other CPUs had left mm_cpumask each time, so no tlbie was needed");
 	kunit_info(test, "measure: %s cpus=%u ops=%u sync=%u tlbie=%d tlbiel=0\n",
 		   op, num_online_cpus(), nr,
 		   ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +

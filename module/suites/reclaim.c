@@ -215,7 +215,7 @@ static void first_part_of_a_long_range_is_freed(struct kunit *test)
 	const int nr = 61;
 
 	if (PAGE_SIZE != SZ_4K)
-		kunit_skip(test, "with larger pages this takes gigabytes");
+		kunit_skip(test, "with pages larger than 4 kB it needs gigabytes of memory");
 	enter_with_tables(test, nr + 1);
 	needs_reclaim_by_parts(test);
 	ptwalk_fill(test, PTWALK_BASE, nr * PMD_SIZE, 1);
