@@ -59,15 +59,15 @@ static inline void lockless_walk_end(struct mm_struct *mm, unsigned long flags)
  * Whether MADV_DONTNEED keeps page tables, and more of the series would not change that:
  * it is switched off, or the series does not do it on this architecture.
  */
-#if PTWALK_V7
-#define PTWALK_KEEPS_TABLES	(!IS_ENABLED(CONFIG_PT_RECLAIM))
-#else
 #define PTWALK_COULD_RECLAIM	(IS_ENABLED(CONFIG_X86) || \
 				 IS_ENABLED(CONFIG_PPC_BOOK3S_64))
-#define PTWALK_KEEPS_TABLES	(!IS_ENABLED(CONFIG_PT_RECLAIM) && \
-				 (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM) || \
-				  !PTWALK_COULD_RECLAIM))
+#if PTWALK_V7
+#define PTWALK_SWITCHED_OFF	false	/* CONFIG_PT_RECLAIM has no prompt */
+#else
+#define PTWALK_SWITCHED_OFF	IS_ENABLED(CONFIG_ARCH_SUPPORTS_PT_RECLAIM)
 #endif
+#define PTWALK_KEEPS_TABLES	(!IS_ENABLED(CONFIG_PT_RECLAIM) && \
+				 (PTWALK_SWITCHED_OFF || !PTWALK_COULD_RECLAIM))
 
 /* ----------------------------------------------------- names and signatures */
 

@@ -160,14 +160,6 @@ static void partial_range_keeps_table(struct kunit *test)
 						    PAGE_SIZE, 1));
 }
 
-/* Whether memory given back by parts frees its tables, too */
-static void needs_reclaim_by_parts(struct kunit *test)
-{
-	needs_reclaim(test);
-	if (PTWALK_V7)
-		kunit_skip(test, "this kernel keeps tables that several calls empty");
-}
-
 /* Two calls, neither of which covers all that the table maps */
 static void zap_in_two(struct kunit *test, unsigned long addr)
 {
@@ -181,7 +173,7 @@ static void table_emptied_by_parts_is_freed(struct kunit *test)
 	struct mm_struct *mm = enter_with_tables(test, 2);
 	unsigned long before = mm_pgtables_bytes(mm), addr;
 
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	for (addr = PTWALK_BASE; addr < table_addr(1); addr += PMD_SIZE / 8)
 		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(addr, PMD_SIZE / 8));
 	/* This thread may use it again until it has emptied another one. */
@@ -198,7 +190,7 @@ static void table_emptied_by_parts_is_freed(struct kunit *test)
 static void rests_of_two_tables_are_freed(struct kunit *test)
 {
 	enter_with_tables(test, 3);
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(table_addr(1)), PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(last_page(PTWALK_BASE), 2 * PAGE_SIZE));
@@ -217,7 +209,7 @@ static void first_part_of_a_long_range_is_freed(struct kunit *test)
 	if (PAGE_SIZE != SZ_4K)
 		kunit_skip(test, "with pages larger than 4 kB it needs gigabytes of memory");
 	enter_with_tables(test, nr + 1);
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	ptwalk_fill(test, PTWALK_BASE, nr * PMD_SIZE, 1);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE + PAGE_SIZE,
@@ -293,7 +285,7 @@ static void table_emptied_by_parts_is_freed_under_a_notifier(struct kunit *test)
 	struct mm_struct *mm = enter_with_tables(test, 2);
 	struct told *told = ptwalk_zalloc(test, sizeof(*told));
 
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	told->addr = PTWALK_BASE;
 	told->mn.ops = &told_ops;
 	zap_in_two(test, PTWALK_BASE);
@@ -354,7 +346,7 @@ static void last_part_of_a_mapping_frees_its_table(struct kunit *test)
 {
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	/* One of which all is mapped, and one of which the last page is not */
 	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
 	ptwalk_map_small(test, table_addr(2), PMD_SIZE - PAGE_SIZE);
@@ -406,7 +398,7 @@ static void tables_at_both_ends_are_freed(struct kunit *test)
 	unsigned long last = ALIGN_DOWN(end, PMD_SIZE) - PMD_SIZE;
 
 	ptwalk_mm_enter(test);
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	ptwalk_map_small(test, 0, PMD_SIZE);
 	ptwalk_map_small(test, PTWALK_BASE, PMD_SIZE);
 	ptwalk_map_small(test, last, end - last);
@@ -466,7 +458,7 @@ static unsigned long left_by_steps(struct kunit *test, unsigned long step)
 /* Broken: an allocator that gives back small pieces grows all the same. */
 static void tables_do_not_pile_up_by_parts(struct kunit *test)
 {
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	KUNIT_EXPECT_LE(test, left_by_steps(test, SZ_64K), 200);
 	KUNIT_EXPECT_LE(test, left_by_steps(test, SZ_256K), 200);
 	KUNIT_EXPECT_LE(test, left_by_steps(test, SZ_1M), 200);
@@ -480,7 +472,7 @@ static void heap_in_another_order_leaves_no_tables(struct kunit *test)
 	unsigned long addr, before, touched, left;
 	int odd;
 
-	needs_reclaim_by_parts(test);
+	needs_reclaim(test);
 	ptwalk_map_small(test, PTWALK_BASE, len);
 	before = mm_pgtables_bytes(mm) / SZ_1K;
 	for (addr = PTWALK_BASE; addr < end; addr += SZ_64K)
