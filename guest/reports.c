@@ -196,6 +196,8 @@ static void *page_out(void *unused)
 {
 	long before = number_in("/proc/vmstat", "pswpout");
 
+	/* Not where the thread runs that stores. */
+	run_on(2);
 	while (!stopped())
 		madvise(BASE, racing.len, MADV_PAGEOUT);
 	racing.others = number_in("/proc/vmstat", "pswpout") - before;
