@@ -205,28 +205,36 @@ static void *page_out(void *unused)
 }
 
 /*
- * Stores, and reads what a call of MADV_DONTNEED must have taken that began after the
- * store and has ended.  Only this thread stores.
+ * Stores to pages that read as zero, and counts words that are still there although a
+ * call of MADV_DONTNEED began after the store and has ended.  Only this thread stores to
+ * these words.
  */
 static unsigned long count_stale(double end)
 {
 	static uint64_t begun[512];
 	unsigned long stale = 0, n = racing.len / page_size;
-	uint64_t value = 0, ended;
+	uint64_t ended;
+	bool stored;
 
 	n = n > 512 ? 512 : n;
 	memset(begun, 0, sizeof(begun));
 	while (now() < end && !over()) {
+		stored = false;
 		for (unsigned long i = 0; i < n; i++) {
 			volatile uint64_t *word = (uint64_t *)(BASE + i * page_size);
 
 			ended = load(&racing.ended);
-			stale += begun[i] && ended > begun[i] && *word;
-			*word = ++value;
+			if (*word) {
+				stale += ended > begun[i];
+				continue;
+			}
+			*word = 1;
 			begun[i] = load(&racing.begun);
+			stored = true;
 		}
 		/* It puts new pages of this CPU on the LRU, where page-out looks. */
-		madvise(BASE + racing.len, page_size, MADV_COLD);
+		if (stored)
+			madvise(BASE + racing.len, page_size, MADV_COLD);
 	}
 	return stale;
 }
