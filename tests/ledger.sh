@@ -25,13 +25,14 @@ test_a_result_replaces_the_one_before() {
 	[ "$(wc -l <"$LEDGER")" -eq 2 ]
 }
 
-test_a_changed_patch_makes_results_stale_a_message_does_not() {
+test_a_changed_patch_makes_results_stale_texts_do_not() {
 	ledger
 	sed -i '/^-- $/,$d' "$T"/p/*.patch	# "make series" writes no signatures
 	echo well | record kunit x86/base
 	sed -i 's/^So that people can read it/So that they can/' "$T"/p/0001-*
 	sed -i 's/^Subject: .*/&, in other words/' "$T"/p/000[2-9]-*
 	sed -i 's/^@@ -7,7 +7,7 @@/@@ -8,7 +8,7 @@/' "$T"/p/0001-*
+	printf '%s\n' 'diff --git a/Documentation/mm/x.rst b/Documentation/mm/x.rst' '+a word' >>"$(echo "$T"/p/0002-*)"
 	unset LEDGER_KEY
 	[ "$(recorded "$LEDGER" kunit x86/base || echo stale)" = well ] || fail 'a reworded message makes it stale'
 	sed -i 's/^+line ten of gup/+line eleven of gup/' "$T"/p/0001-*

@@ -9,12 +9,13 @@
 LEDGER=$OUT/ledger
 COMMITTED=$top/tests/ledger
 
-# ledger_key: a key of all that results depend on: the patches without their messages and
-# line numbers, the modules, the programs, the machines and configurations
+# ledger_key: a key of all that results depend on: the patches without their messages, line
+# numbers and documents, the modules, the programs, the machines and configurations
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		{
-			series_files | xargs sed -s -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }'
+			series_files | xargs sed -s -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }' |
+				awk '/^diff --git / { skip = $3 ~ "^a/(Documentation/|MAINTAINERS$)" } !skip'
 			cd "$top" && find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
 				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
 				-o -name Kconfig.fragment \) ! -name '*.mod.c' | sort | xargs cat
