@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "file.h"
 #include "mm.h"
 #include "suite.h"
@@ -153,47 +154,12 @@ static void mremap_leaves_tables_of_others_alone(void)
 
 /* --------------------------------------------------------- memory cgroups */
 
-#define CGROUP	"/tmp/cgroup"
-#define GROUP	CGROUP "/ptwalk"
-
 static bool set_limit(long bytes)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%ld", bytes);
 	return write_file(GROUP "/memory.max", bytes < 0 ? "max" : text);
-}
-
-/* A group of its own, without a limit, or the case is skipped. */
-static bool make_group(void)
-{
-	mkdir(CGROUP, 0700);
-	if (mount("cgroup2", CGROUP, "cgroup2", 0, NULL) ||
-	    !write_file(CGROUP "/cgroup.subtree_control", "+memory")) {
-		skip("needs CONFIG_MEMCG");
-		umount(CGROUP);
-		return false;
-	}
-	if (mkdir(GROUP, 0700)) {
-		fail("mkdir " GROUP ": %m");
-		return false;
-	}
-	return true;
-}
-
-/* Its processes are gone, but a killed one may take a moment. */
-static void remove_group(void)
-{
-	double end = now() + 10;
-
-	while (rmdir(GROUP) && errno == EBUSY && now() < end)
-		usleep(10000);
-	umount(CGROUP);
-}
-
-static bool join_group(void)
-{
-	return write_file(GROUP "/cgroup.procs", "0");
 }
 
 static long oom_kills(void)

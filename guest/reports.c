@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "cgroup.h"
 #include "file.h"
 #include "mm.h"
 #include "suite.h"
@@ -192,14 +193,20 @@ static void *give_back(void *unused)
 	return unused;
 }
 
+/*
+ * Not by MADV_PAGEOUT: it has an mmu_gather of the mm open, so a zap that runs at the
+ * same time flushes the whole mm.
+ */
 static void *page_out(void *unused)
 {
 	long before = number_in("/proc/vmstat", "pswpout");
+	char text[32];
 
 	/* Not where the thread runs that stores. */
 	run_on(2);
+	snprintf(text, sizeof(text), "%zu", page_size);
 	while (!stopped())
-		madvise(BASE, racing.len, MADV_PAGEOUT);
+		write_file(GROUP "/memory.reclaim", text);
 	racing.others = number_in("/proc/vmstat", "pswpout") - before;
 	return unused;
 }
@@ -288,8 +295,16 @@ static void dontneed_versus_pageout(void)
 {
 	if (number_in("/proc/meminfo", "SwapTotal") <= 0 && !swap_to("/dev/ram0"))
 		return fail("no swap: %m");
+	if (!make_group())
+		return;
 	/* Other pages of the range would be flushed, and this one with them. */
-	race(2 * MEGABYTE, page_size, page_out, MADV_NOHUGEPAGE, "dontneed_versus_pageout");
+	if (!join_group())
+		fail("cgroup.procs: %m");
+	else
+		race(2 * MEGABYTE, page_size, page_out, MADV_NOHUGEPAGE,
+		     "dontneed_versus_pageout");
+	leave_group();
+	remove_group();
 }
 
 /* Moves from node to node, so that its accesses are hints. */

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "file.h"
+#include "mm.h"
+#include "suite.h"
+
+bool make_group(void)
+{
+	mkdir(CGROUP, 0700);
+	if (mount("cgroup2", CGROUP, "cgroup2", 0, NULL) ||
+	    !write_file(CGROUP "/cgroup.subtree_control", "+memory")) {
+		skip("needs CONFIG_MEMCG");
+		umount(CGROUP);
+		return false;
+	}
+	if (mkdir(GROUP, 0700)) {
+		fail("mkdir " GROUP ": %m");
+		return false;
+	}
+	return true;
+}
+
+bool join_group(void)
+{
+	return write_file(GROUP "/cgroup.procs", "0");
+}
+
+bool leave_group(void)
+{
+	return write_file(CGROUP "/cgroup.procs", "0");
+}
+
+void remove_group(void)
+{
+	double end = now() + 10;
+
+	while (rmdir(GROUP) && errno == EBUSY && now() < end)
+		usleep(10000);
+	umount(CGROUP);
+}
