@@ -257,15 +257,16 @@ static bool look_through(struct entry *e, struct look *l)
 static void stay(struct torture *t, const struct look *l, u32 random)
 {
 	u64 hold = random % 8 ? 0 : random / 8 % (torture_hold_us + 1);
-	u64 began = local_clock();
+	/* local_clock() may stand still while interrupts are off. */
+	u64 began = ktime_get_mono_fast_ns();
 
-	while (local_clock() - began < hold * NSEC_PER_USEC)
+	while (ktime_get_mono_fast_ns() - began < hold * NSEC_PER_USEC)
 		cpu_relax();
 	if (current->mm)
 		return;
 	cpumask_set_cpu(smp_processor_id(), &torture_staying);
 	while (collapsing(t) == (l->addr & PMD_MASK) &&
-	       local_clock() - began < (u64)torture_stay_us * NSEC_PER_USEC)
+	       ktime_get_mono_fast_ns() - began < (u64)torture_stay_us * NSEC_PER_USEC)
 		cpu_relax();
 	cpumask_clear_cpu(smp_processor_id(), &torture_staying);
 }
