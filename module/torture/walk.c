@@ -8,9 +8,9 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
-#include <linux/sched/clock.h>
 #include <linux/smp.h>
 #include <linux/time64.h>
+#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 
 #include "../kernel.h"
