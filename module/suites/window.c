@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Between two steps of a collapse, its mmu_notifier lets another thread do something.
+ * Between two steps of a collapse, its mmu_notifier or a tracepoint lets another
+ * thread do something.
  */
 #include <linux/delay.h>
 #include <linux/fdtable.h>
@@ -17,35 +18,50 @@
 
 #ifdef CONFIG_USERFAULTFD
 
-/* The file is mapped twice; memory for arguments comes behind. */
+/* The file is mapped twice, the second time by PTEs; memory for arguments comes behind. */
 #define SHARED		PTWALK_BASE
-#define PRIVATE		(PTWALK_BASE + HPAGE_PMD_SIZE)
+#define SECOND		(PTWALK_BASE + HPAGE_PMD_SIZE)
 #define ARG		(PTWALK_BASE + 2 * HPAGE_PMD_SIZE)
 
 /**
- * struct window - a thread that gives memory back when it is told to
+ * struct window - a thread that does something when it is told to
  * @mn: tells it
  * @task: the task whose collapse opens the window; NULL before and after
+ * @fn: what the thread does
+ * @uffd: watches the second mapping
  * @go: the window is open
  * @done: the thread has come to its end
- * @ret: of MADV_DONTNEED
+ * @ret: of @fn
  */
 struct window {
 	struct mmu_notifier mn;
 	struct task_struct *task;
+	int (*fn)(struct window *window);
+	struct file *uffd;
 	bool go, done;
 	int ret;
 };
 
-static void give_back_when_told(void *arg, unsigned int id)
+static void act_when_told(void *arg, unsigned int id)
 {
 	struct window *window = arg;
 
 	if (!READ_ONCE(window->go) || window->done)
 		return;
-	window->ret = ptwalk_zap(PRIVATE, HPAGE_PMD_SIZE);
-	/* Pairs with the acquire in open_window(). */
+	window->ret = window->fn(window);
+	/* Pairs with the acquire in is_done(). */
 	smp_store_release(&window->done, true);
+}
+
+static bool is_done(struct window *window, u64 end)
+{
+	/* Pairs with the release in act_when_told(). */
+	return smp_load_acquire(&window->done) || ktime_get_mono_fast_ns() > end;
+}
+
+static int give_back(struct window *window)
+{
+	return ptwalk_zap(SECOND, HPAGE_PMD_SIZE);
 }
 
 static int open_window(struct mmu_notifier *mn,
@@ -54,12 +70,11 @@ static int open_window(struct mmu_notifier *mn,
 	struct window *window = container_of(mn, struct window, mn);
 	u64 end = ktime_get_mono_fast_ns() + 5 * NSEC_PER_SEC;
 
-	if (current != READ_ONCE(window->task) || range->start != PRIVATE)
+	if (current != READ_ONCE(window->task) || range->start != SECOND)
 		return 0;
 	WRITE_ONCE(window->task, NULL);
 	WRITE_ONCE(window->go, true);
-	/* Pairs with the release in give_back_when_told(). */
-	while (!smp_load_acquire(&window->done) && ktime_get_mono_fast_ns() < end)
+	while (!is_done(window, end))
 		usleep_range(100, 200);
 	return 0;
 }
@@ -76,11 +91,11 @@ static void uffd_ioctl(struct kunit *test, struct file *uffd, unsigned int cmd,
 	KUNIT_ASSERT_EQ(test, 0, uffd->f_op->unlocked_ioctl(uffd, cmd, ARG));
 }
 
-static void watch_by_uffd(struct kunit *test)
+static struct file *watch_by_uffd(struct kunit *test)
 {
 	const struct uffdio_api api = { .api = UFFD_API };
 	const struct uffdio_register reg = {
-		.range = { PRIVATE, HPAGE_PMD_SIZE },
+		.range = { SECOND, HPAGE_PMD_SIZE },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	struct file *dev = ptwalk_open("/dev/userfaultfd", O_RDWR), *uffd;
@@ -95,10 +110,11 @@ static void watch_by_uffd(struct kunit *test)
 	close_fd(fd);
 	uffd_ioctl(test, uffd, UFFDIO_API, &api);
 	uffd_ioctl(test, uffd, UFFDIO_REGISTER, &reg);
+	return uffd;
 }
 
-/* A huge page of a file, mapped by PTEs into a private mapping. */
-static void map_by_ptes(struct kunit *test, struct mm_struct *mm)
+/* A huge page of a file, mapped by PTEs into another mapping, MAP_SHARED or MAP_PRIVATE. */
+static void map_by_ptes(struct kunit *test, struct mm_struct *mm, unsigned long type)
 {
 	struct file *file = ptwalk_own_file(test, ptwalk_shmem_file(HPAGE_PMD_SIZE));
 	unsigned long addr;
@@ -106,14 +122,14 @@ static void map_by_ptes(struct kunit *test, struct mm_struct *mm)
 	ptwalk_map_file(test, file, SHARED, HPAGE_PMD_SIZE);
 	ptwalk_fill_small(test, SHARED, HPAGE_PMD_SIZE, 1);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(SHARED, HPAGE_PMD_SIZE));
-	KUNIT_ASSERT_EQ(test, PRIVATE,
-			vm_mmap(file, PRIVATE, HPAGE_PMD_SIZE,
+	KUNIT_ASSERT_EQ(test, SECOND,
+			vm_mmap(file, SECOND, HPAGE_PMD_SIZE,
 				PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_FIXED_NOREPLACE, 0));
-	ptwalk_no_huge(test, PRIVATE, HPAGE_PMD_SIZE);
-	for (addr = PRIVATE; addr < PRIVATE + HPAGE_PMD_SIZE; addr += PAGE_SIZE)
+				type | MAP_FIXED_NOREPLACE, 0));
+	ptwalk_no_huge(test, SECOND, HPAGE_PMD_SIZE);
+	for (addr = SECOND; addr < SECOND + HPAGE_PMD_SIZE; addr += PAGE_SIZE)
 		KUNIT_ASSERT_EQ(test, 0, fault_in_readable((char __user *)addr, 1));
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PRIVATE, HPAGE_PMD_SIZE,
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, SECOND, HPAGE_PMD_SIZE,
 					    MADV_HUGEPAGE));
 }
 
@@ -132,16 +148,17 @@ static void collapse_unlocks_without_table(struct kunit *test)
 	ptwalk_need_thp(test);
 	mm = ptwalk_mm_enter(test);
 	ptwalk_map_small(test, ARG, PMD_SIZE);
-	map_by_ptes(test, mm);
+	map_by_ptes(test, mm, MAP_PRIVATE);
 	watch_by_uffd(test);
 	window = ptwalk_zalloc(test, sizeof(*window));
+	window->fn = give_back;
 	window->mn.ops = &window_ops;
 	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&window->mn, mm));
 	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()),
-			   give_back_when_told, window);
-	pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, PRIVATE));
+			   act_when_told, window);
+	pml = pmd_lockptr(mm, ptwalk_pmd_offset(mm, SECOND));
 	WRITE_ONCE(window->task, current);
-	ptwalk_collapse(PRIVATE, HPAGE_PMD_SIZE);
+	ptwalk_collapse(SECOND, HPAGE_PMD_SIZE);
 	WRITE_ONCE(window->task, NULL);
 	/* Nobody else uses page tables of this mm. */
 	locked = spin_is_locked(pml);
@@ -155,8 +172,121 @@ static void collapse_unlocks_without_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(SHARED, HPAGE_PMD_SIZE, 1));
 }
 
+/*
+ * The entries are cleared, and no lock is held: the collapse adjusts the counter
+ * of pages before it detaches the table.
+ */
+static void rss_stat(void *data, struct mm_struct *mm, int member)
+{
+	u64 end = ktime_get_mono_fast_ns() + 5 * NSEC_PER_SEC;
+	struct window *window = data;
+
+	if (current != READ_ONCE(window->task))
+		return;
+	WRITE_ONCE(window->task, NULL);
+	WRITE_ONCE(window->go, true);
+	while (!is_done(window, end))
+		cpu_relax();
+}
+
+static void expect_marker(struct kunit *test)
+{
+	u64 value;
+	int ret = get_user(value, (u64 __user *)SECOND);
+
+	KUNIT_EXPECT_EQ_MSG(test, -EFAULT, ret, "the marker is lost");
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(SHARED, HPAGE_PMD_SIZE, 1));
+}
+
+/* Another thread puts a marker into the table, with @fn. */
+static void collapse_and_install(struct kunit *test, struct mm_struct *mm,
+				 struct window *window, int (*fn)(struct window *window))
+{
+	struct ptwalk_crew *crew;
+
+	window->fn = fn;
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "rss_stat", rss_stat, window));
+	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), act_when_told,
+			   window);
+	WRITE_ONCE(window->task, current);
+	ptwalk_collapse(SECOND, HPAGE_PMD_SIZE);
+	WRITE_ONCE(window->task, NULL);
+	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_TRUE_MSG(test, window->done, "there was no window");
+	KUNIT_EXPECT_EQ(test, 0, window->ret);
+	expect_marker(test);
+}
+
+static int install_poison(struct window *window)
+{
+	return window->uffd->f_op->unlocked_ioctl(window->uffd, UFFDIO_POISON, ARG);
+}
+
+static struct uffdio_poison first_page(void)
+{
+	return (struct uffdio_poison) { .range = { SECOND, PAGE_SIZE } };
+}
+
+/* Broken: a thread reads memory that UFFDIO_POISON has marked as lost. */
+static void collapse_of_another_mapping_keeps_poison(struct kunit *test)
+{
+	const struct uffdio_poison poison = first_page();
+	struct file *file;
+
+	ptwalk_need_thp(test);
+	ptwalk_mm_enter(test);
+	ptwalk_map_small(test, ARG, PMD_SIZE);
+	file = ptwalk_own_file(test, ptwalk_shmem_file(HPAGE_PMD_SIZE));
+	ptwalk_map_file(test, file, SHARED, HPAGE_PMD_SIZE);
+	ptwalk_fill_small(test, SHARED, HPAGE_PMD_SIZE, 1);
+	ptwalk_map_file(test, file, SECOND, HPAGE_PMD_SIZE);
+	uffd_ioctl(test, watch_by_uffd(test), UFFDIO_POISON, &poison);
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_collapse(SHARED, HPAGE_PMD_SIZE));
+	expect_marker(test);
+}
+
+/* Broken: as above, if the memory is marked during the collapse. */
+static void collapse_keeps_poison(struct kunit *test)
+{
+	const struct uffdio_poison poison = first_page();
+	struct mm_struct *mm;
+	struct window *window;
+
+	ptwalk_need_thp(test);
+	mm = ptwalk_mm_enter(test);
+	ptwalk_map_small(test, ARG, PMD_SIZE);
+	map_by_ptes(test, mm, MAP_SHARED);
+	window = ptwalk_zalloc(test, sizeof(*window));
+	window->uffd = watch_by_uffd(test);
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)ARG, &poison, sizeof(poison)));
+	collapse_and_install(test, mm, window, install_poison);
+}
+
+#ifdef MADV_GUARD_INSTALL
+static int install_guard(struct window *window)
+{
+	return do_madvise(current->mm, SECOND, PAGE_SIZE, MADV_GUARD_INSTALL);
+}
+
+/* Broken: a guard region that a thread installs during a collapse catches no access. */
+static void collapse_keeps_guard(struct kunit *test)
+{
+	struct mm_struct *mm;
+
+	ptwalk_need_thp(test);
+	mm = ptwalk_mm_enter(test);
+	map_by_ptes(test, mm, MAP_SHARED);
+	collapse_and_install(test, mm, ptwalk_zalloc(test, sizeof(struct window)), install_guard);
+}
+#endif
+
 static struct kunit_case window_cases[] = {
 	KUNIT_CASE(collapse_unlocks_without_table),
+	KUNIT_CASE(collapse_of_another_mapping_keeps_poison),
+	KUNIT_CASE(collapse_keeps_poison),
+#ifdef MADV_GUARD_INSTALL
+	KUNIT_CASE(collapse_keeps_guard),
+#endif
 	{}
 };
 
