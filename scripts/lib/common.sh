@@ -237,6 +237,13 @@ totals() {
 	[ "$fail" -eq 0 ]
 }
 
+# stale_breakpoint DIR: whether a boot met a bug of QEMU, not of the kernel: a CPU hits a
+# breakpoint that text_poke_bp() has already removed, see "Faults of QEMU" in
+# Documentation/testing.rst.
+stale_breakpoint() {
+	grep -aq 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd"
+}
+
 # ---------------------------------------------------------------- progress
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }

@@ -104,12 +104,6 @@ prepare() {
 	"$top/scripts/module" && "$top/scripts/initrd" >"$OUT/log/initrd-$(kernel_key).log"
 }
 
-# A bug of QEMU, not of the kernel: a CPU hits a breakpoint that text_poke_bp() has already
-# removed, see "Faults of QEMU" in Documentation/testing.rst.
-stale_breakpoint() {
-	grep -aq 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd"
-}
-
 # boot_logged DIR: the judge decides about the tests; this fails only if there are no results
 boot_logged() {
 	local rc=0
