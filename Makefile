@@ -3,7 +3,7 @@
 
 help:
 	@scripts/help
-TARGETS := run check deps fetch tree kernel module boot apply unapply quilt package lava junit sublevels series table bisect \
+TARGETS := run check deps fetch tree kernel module boot apply unapply quilt package bare lava junit sublevels series table bisect \
 	doctor demo mutants variants models litmus static torture walk-code crossbuild bench selftests report proof \
 	clean
 $(TARGETS):
