@@ -24,14 +24,14 @@
 #define ARG		(PTWALK_BASE + 2 * HPAGE_PMD_SIZE)
 
 /**
- * struct window - a thread that does something when it is told to
- * @mn: tells it
- * @task: the task whose collapse opens the window; NULL before and after
- * @fn: what the thread does
+ * struct window - a collapse that is held between two of its steps
+ * @mn: holds it, unless the tracepoint rss_stat does
+ * @task: the task whose collapse is held; NULL before and after
+ * @fn: what a thread does meanwhile
  * @uffd: watches the second mapping
- * @go: the window is open
- * @done: the thread has come to its end
- * @ret: of @fn
+ * @go: the collapse is held
+ * @done: @fn has returned
+ * @ret: what it has returned
  */
 struct window {
 	struct mmu_notifier mn;
@@ -191,7 +191,7 @@ static void rss_stat(void *data, struct mm_struct *mm, int member)
 
 static void expect_marker(struct kunit *test)
 {
-	u64 value;
+	u64 __maybe_unused value;
 	int ret = get_user(value, (u64 __user *)SECOND);
 
 	KUNIT_EXPECT_EQ_MSG(test, -EFAULT, ret, "the marker is lost");
