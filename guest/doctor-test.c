@@ -193,10 +193,10 @@ static void watched(void (*work)(void))
 	write_file(TRACING "trace", "");
 	work();
 	usleep(300000);
+	trace_ours("0");	/* finish() may flush, too */
 	kill(pid, SIGINT);
 	if (finish(pid))
 		fail("ended by Ctrl-C it has no status 0: %.150s", output);
-	trace_ours("0");
 	count_ours();
 	if (has_instance(pid))
 		fail("its instance of tracing is still there");
