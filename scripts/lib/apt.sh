@@ -35,3 +35,11 @@ own_lists() {
 	done >"$APT_DIR/sources.list"
 	own_apt apt-get update
 }
+
+# new_debian SUITE FOLDER OPTION...: installs a Debian in FOLDER, with mmdebstrap
+new_debian() {
+	local suite=$1 root=$2
+	shift 2
+	mmdebstrap --keyring="$KEYRING" --aptopt='APT::Sandbox::User "root"' "$@" "$suite" "$root" \
+		"$MIRROR/debian"
+}
