@@ -50,7 +50,7 @@ enum {
 	COMPLAINT_LINES	= 25,	/* shown after the line that complains */
 	SETTLE_SECONDS	= 10,	/* for what ends by itself, such as grace periods */
 	LEAK_SLACK	= 4,	/* table pages: PID 1 itself may use some more */
-	KERNEL_SLACK	= 32,	/* ... and vmalloc(), where its tables are counted */
+	KERNEL_SLACK	= 64,	/* ... and vmalloc(), where its tables are counted */
 };
 
 static int verdict_fd = 1, kmsg_fd = -1;

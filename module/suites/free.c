@@ -91,6 +91,7 @@ static void free_table(unsigned long addr, struct freeing *how)
  */
 static void empty_table(struct kunit *test, unsigned long addr)
 {
+	ptwalk_need_thp(test);
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr & PMD_MASK, PMD_SIZE,
 					    MADV_HUGEPAGE));
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, PAGE_SIZE));
