@@ -193,8 +193,11 @@ static void watched(void (*work)(void))
 	write_file(TRACING "trace", "");
 	work();
 	usleep(300000);
-	trace_ours("0");	/* finish() may flush, too */
 	kill(pid, SIGINT);
+	/* finish() flushes TLBs, which one of the two might not see. */
+	while (has_instance(pid) && now() < end + 20)
+		usleep(10000);
+	trace_ours("0");
 	if (finish(pid))
 		fail("ended by Ctrl-C it has no status 0: %.150s", output);
 	count_ours();

@@ -24,7 +24,7 @@ bool json;
 volatile sig_atomic_t interrupted;
 
 static const char help[] =
-"usage: ptwalk-doctor who [SECONDS]        which CPUs are interrupted (default: 10 s)\n"
+"usage: ptwalk-doctor who [SECONDS]        which processes interrupt CPUs (default: 10 s)\n"
 "       ptwalk-doctor waste [PID...]       how much memory empty page tables take\n"
 "       ptwalk-doctor bench [REPEATS]      what calls cost the caller and other CPUs\n"
 "       ptwalk-doctor compare BEFORE AFTER compares two files of \"bench --json\"\n"

@@ -138,7 +138,6 @@ static void check(const char *mem)
 			fail("wrong content at %zu", i);
 }
 
-/* Broken: collapse into larger folios interrupts every CPU many times. */
 static void collapse_broadcasts_nothing(unsigned int order)
 {
 	long want = TABLES * hpage_size / (page_size << order), before, done = 0, sync;
@@ -173,20 +172,10 @@ static void collapse_broadcasts_nothing(unsigned int order)
 		fail("%ld collapses interrupted CPUs %ld times", done, sync);
 }
 
-static const unsigned int orders[] = { 2, 4, 7 };
-static char name[64];
-
-static const char *case_name(unsigned int i)
-{
-	if (i >= sizeof(orders) / sizeof(orders[0]))
-		return NULL;
-	snprintf(name, sizeof(name), "order_%u_collapse_broadcasts_nothing", orders[i]);
-	return name;
-}
-
-static void run(unsigned int i)
+static void khugepaged_collapses(unsigned int order)
 {
 	char sleep[16] = "";
+	unsigned int i;
 
 	mount("tracing", TRACING, "tracefs", 0, NULL);	/* if it is not there yet */
 	page_size = sysconf(_SC_PAGESIZE);
@@ -198,7 +187,7 @@ static void run(unsigned int i)
 	snprintf(sleep, sizeof(sleep), "%ld", number_in(THP "khugepaged/scan_sleep_millisecs", ""));
 	write_file(THP "khugepaged/scan_sleep_millisecs", "10");
 	write_file(THP "khugepaged/max_ptes_none", "0");
-	collapse_broadcasts_nothing(orders[i]);
+	collapse_broadcasts_nothing(order);
 	write_file(THP "khugepaged/max_ptes_none", "511");
 	write_file(THP "khugepaged/scan_sleep_millisecs", sleep);
 	enable_only(0);
@@ -207,10 +196,35 @@ static void run(unsigned int i)
 	enable(i, "inherit");
 }
 
+/* Broken: each collapse into a folio of 4 pages interrupts every CPU. */
+static void order_2_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(2);
+}
+
+/* Broken: each collapse into a folio of 16 pages interrupts every CPU. */
+static void order_4_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(4);
+}
+
+/* Broken: each collapse into a folio of 128 pages interrupts every CPU. */
+static void order_7_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(7);
+}
+
+static const struct suite_case cases[] = {
+	CASE(order_2_collapse_broadcasts_nothing),
+	CASE(order_4_collapse_broadcasts_nothing),
+	CASE(order_7_collapse_broadcasts_nothing),
+	{ NULL, NULL }
+};
+
 int main(int argc, char **argv)
 {
 	static const struct suite suite = {
-		.name = "ptwalk_mthp", .seconds = 30, .case_name = case_name, .run = run,
+		.name = "ptwalk_mthp", .seconds = 30, .cases = cases,
 	};
 
 	return run_suite(&suite, argc, argv);
