@@ -75,7 +75,7 @@ test_fetch_refuses_corrupt_download() {
 test_fetch_nothing_offered() {
 	fake_source "$T/b" "$T/p"; fake_apt 6.12.117-0test
 	printf '#!/bin/sh\nexit 0\n' >"$T/bin/apt-cache"; printf '#!/bin/sh\nexit 100\n' >"$T/bin/apt-get"
-	refused 2 'could not get linux-source-6.12' 'add one of these suites to the apt sources: debian/stable .* SOURCE=' fetch
+	refused 2 'could not get linux-source-6.12' 'add one of these suites to the apt sources: debian/stable.* SOURCE=' fetch
 	[ -z "$(ls "$T"/b/download/)" ]
 }
 
