@@ -74,7 +74,7 @@ reading {
 	name = $1
 	sub(/^(KUNIT_)?CASE[A-Z_]*\(/, "", name)
 	sub(/[,)].*/, "", name)
-	list(name)
+	add_case(name)
 }
 # a line of a table of cases, below its comment
 /^\t\{ "[a-z0-9_]+",/ && text != "" {
@@ -82,10 +82,10 @@ reading {
 	gsub(/[",]/, "", name)
 	broken[name] = text
 	text = ""
-	list(name)
+	add_case(name)
 }
 
-function list(name) {
+function add_case(name) {
 	if (name in listed || name ~ /_cost$/)
 		return
 	listed[name] = 1
