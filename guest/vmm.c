@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mman.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -61,6 +62,7 @@ enum flags {
 	IDLE		= 1 << 3,	/* no vCPU runs */
 	LOGS_LONG	= 1 << 4,	/* the dirty log of the long slot is on */
 	SHMEM		= 1 << 5,	/* its memory is shmem, and mapped twice */
+	HUGETLB		= 1 << 6,	/* its memory is a private mapping of hugetlb */
 };
 
 struct storm {
@@ -86,6 +88,7 @@ static struct {
 	const struct kvm_case *test;
 	int fd;
 	char *code, *memory, *copy, *unused, *second;
+	long hugepages;			/* that there were before */
 	struct vcpu vcpu[VCPUS];
 	pthread_t thread[VCPUS];
 	atomic_uint passes[VCPUS], zeros, refused;
@@ -494,10 +497,36 @@ static bool map_shmem(void)
 	return vm.memory && vm.second;
 }
 
+/* Of 2M, also where that is not the usual size */
+#define NR_HUGEPAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
+static bool set_hugepages(long n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", n);
+	return write_file(NR_HUGEPAGES, text);
+}
+
+static bool map_hugetlb(void)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_HUGETLB | MAP_HUGE_2MB;
+	char *memory;
+
+	vm.hugepages = number_in(NR_HUGEPAGES, "");
+	if (!set_hugepages(vm.hugepages + CHUNKS))
+		return false;
+	memory = mmap((char *)MEMORY_HVA, SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
+	vm.memory = memory == MAP_FAILED ? NULL : memory;
+	return vm.memory;
+}
+
 static bool map_memory(void)
 {
 	if (vm.test->flags & SHMEM)
 		return map_shmem();
+	if (vm.test->flags & HUGETLB)
+		return map_hugetlb();
 	vm.memory = map((char *)MEMORY_HVA, SIZE);
 	return vm.memory;
 }
@@ -555,6 +584,8 @@ static void destroy_vm(void)
 		close(vm.fd);
 	if (vm.memory)
 		munmap(vm.memory, SIZE);
+	if (vm.test->flags & HUGETLB)
+		set_hugepages(vm.hugepages);
 	if (vm.second)
 		munmap(vm.second, SIZE);
 	if (vm.code)
@@ -633,6 +664,53 @@ static void log_across_switch(void)
 	check_memory(vm.copy, "the copy by the dirty log");
 }
 
+/* Whether the kernel has logged a warning since log was opened or read */
+static bool warned(int log)
+{
+	char record[8192];
+	bool found = false;
+	ssize_t n;
+
+	while ((n = read(log, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		record[n > 0 ? n : 0] = 0;
+		found |= !!strstr(record, ";WARNING: ");
+	}
+	return found;
+}
+
+/*
+ * A load maps a page of the host read-only and clean; the store after it makes the
+ * host's PTE writable and dirty in place.
+ */
+static void load_then_store(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	enum guest_exit why = GUEST_LOST;
+	struct guest_mismatch m;
+
+	if (log < 0 || lseek(log, 0, SEEK_END) < 0)
+		fail("/dev/kmsg: %s", strerror(errno));
+	else if (!write_file("/sys/kernel/debug/clear_warn_once", "1"))
+		fail("clear_warn_once: %s", strerror(errno));
+	else if (madvise(vm.memory, SIZE, MADV_DONTNEED))
+		fail("MADV_DONTNEED: %s", strerror(errno));
+	while (!over()) {
+		why = run_first(&m);
+		if (why != GUEST_MISMATCH || m.found)
+			break;
+	}
+	if (!over() && why == GUEST_MISMATCH)
+		fail("the guest reads %#x at %#lx", m.found, m.address);
+	if (!over() && why != GUEST_PASS)
+		fail("the guest is lost");
+	for (size_t page = 0; page < pages && !over(); page++)
+		if (*word(vm.memory, page, 0) != guest_tag(page, 1))
+			fail("page %zu lacks what the guest stored", page);
+	if (!over() && warned(log))
+		fail("the host warns while the guest loads and stores");
+	close(log);
+}
+
 /* ------------------------------------------------------------------- cases */
 
 static const struct kvm_case cases[] = {
@@ -678,6 +756,8 @@ static const struct kvm_case cases[] = {
 	{ "dirty_log_survives_switch", LOGS, .run = log_across_switch },
 	/* Broken: a guest reads memory of its VMM beyond its own. */
 	{ "load_behind_slot_exits", .run = load_behind_slot, .slot_size = CHUNK + CHUNK / 2 },
+	/* Broken: a host with panic_on_warn panics when a guest uses a hugetlb page. */
+	{ "hugetlb_load_then_store", HUGETLB | ZAPS, .run = load_then_store },
 	/* Broken: any of the above, when all of it happens at once. */
 	{ "everything", ZAPS, .storms = { switch_dirty_log, zap, collapse, migrate, split_page } },
 };
@@ -778,6 +858,8 @@ static void run_guest_case(const struct kvm_case *test)
 	vm.test = test;
 	if (!n && test->storms[0])
 		return skip("no huge pages");
+	if (test->flags & HUGETLB && number_in(NR_HUGEPAGES, "") < 0)
+		return skip("no hugetlb pages");
 	if (!create_vm()) {
 		fail("cannot create the guest: %s", strerror(errno));
 		destroy_vm();
