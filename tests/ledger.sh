@@ -74,6 +74,60 @@ test_edited_table_is_named() {
 	scripts/report --check
 }
 
+# only_parts NAME...: a copy of all, in which the one document has these generated parts
+only_parts() {
+	local name
+	mkdir "$T/copy"
+	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
+	cd "$T/copy"
+	rm Documentation/*.rst
+	: >README.md
+	for name; do printf '.. report: %s\n\n.. report end\n' "$name" >>Documentation/parts.rst; done
+	: >tests/ledger
+}
+
+# key_of BASE: in that copy
+key_of() {
+	(
+		export BASE=$1
+		. scripts/lib/common.sh
+		. scripts/lib/matrix.sh
+		ledger_key
+		echo "$LEDGER_KEY"
+	)
+}
+
+# part: what was rendered, with single blanks
+part() { sed '/^$/d; /report/d; /^===/d; s/  */ /g' Documentation/parts.rst; }
+
+test_results_of_each_base() {
+	local new old
+	only_parts variants crossbuild bench
+	new=$(key_of v7.3) old=$(key_of v6.12)
+	{
+		printf '%s\t%s\tv6.12\t%s\t2026-01-01\t%s\n' bench fork "$old" 'fork: 12' \
+			crossbuild arm64 "$new" '104 objects' \
+			kunit x86/patched/rt "$old" '80 passed' torture x86/patched/rt older 'SUCCESS, 60 s'
+		printf '%s\t%s\tv7.3\t%s\t2026-02-01\t%s\n' bench fork "$new" 'fork: 73' \
+			crossbuild arm64 "$new" '105 objects' \
+			kunit x86/patched/rt "$new" '90 passed'
+	} >tests/ledger
+	sed -i '/^arm64 /!d' scripts/crossbuild.list
+	scripts/report
+	part | sed '/^ A nanosecond /,$d' >"$T/out"
+	cat "$T/out"
+	diff - "$T/out" <<-'END'
+	base machine/flavor/variant suites torture date tree
+	v6.12 x86/patched/rt 80 passed SUCCESS, 60 s 2026-01-01 older
+	v7.3 x86/patched/rt 90 passed \- 2026-02-01 this
+	base name compiled date tree
+	v6.12 arm64 104 objects 2026-01-01 older
+	v7.3 arm64 105 objects 2026-02-01 this
+	::
+	 fork: 12 [2026-01-01]
+	END
+}
+
 test_matrix_of_the_mutants() {
 	local key
 	mkdir "$T/copy"
