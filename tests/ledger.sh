@@ -128,6 +128,53 @@ test_results_of_each_base() {
 	END
 }
 
+test_longest_torture_test_stays() {
+	ledger
+	record_torture radix/patched 20 SUCCESS
+	record_torture radix/patched 1800 SUCCESS
+	record_torture radix/patched 60 SUCCESS
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 1800 s')
+	( BASE=v7.3; record_torture radix/patched 30 SUCCESS )
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 1800 s')
+	( LEDGER_KEY=another; record_torture radix/patched 40 SUCCESS )
+	if recorded "$LEDGER" torture radix/patched >"$T/out"; then fail 'that of another tree stayed'; fi
+	diff "$T/out" <(echo 'SUCCESS, 40 s')
+	record_torture radix/patched 60 SUCCESS
+	record_torture radix/patched 20 FAILURE
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'FAILURE, 20 s')
+	record_torture radix/patched 10 SUCCESS
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 10 s')
+}
+
+# make torture, with a boot that says RESULT
+# shellcheck disable=SC2016	# the boot is code in quotes
+test_torture_is_recorded() {
+	local s
+	fake_series "$T/p"
+	other_top scripts/boot '#!/bin/bash' 'mkdir -p "$RUN_DIR"' \
+		'echo "[ 1.0] ptwalk-torture: End of test: $RESULT" >"$RUN_DIR/console.log"'
+	for s in build module initrd judge; do echo '#!/bin/sh' >"$T/top/scripts/$s"; done
+	export BUILD=$T/b PATCHES=$T/p ARCH=ppc64le MACHINE=radix RESULT=SUCCESS
+	mkdir -p "$T/b/v6.12/log"
+	DURATION=1800 "$T/top/scripts/torture"
+	cut -f1-3,6 "$T/b/v6.12/ledger" | diff - <(printf 'torture\tradix/patched\tv6.12\tSUCCESS, 1800 s\n')
+	RESULT=FAILURE APPEND=ptwalk_torture.modifiers=swap "$T/top/scripts/torture" || :
+	grep -q 'SUCCESS, 1800 s' "$T/b/v6.12/ledger"
+	if RESULT=FAILURE VARIANT=lockdep "$T/top/scripts/torture"; then fail 'status 0'; fi
+	cut -f2,6 "$T/b/v6.12/ledger" | sed -n 2p | diff - <(printf 'radix/patched/lockdep\tFAILURE, 60 s\n')
+}
+
+test_torture_tests_of_each_base() {
+	only_parts torture
+	printf 'torture\t%s\t%s\t%s\t2026-01-01\t%s\n' radix/patched v6.12 "$(key_of v6.12)" 'SUCCESS, 1800 s' \
+		radix/patched/4k v6.12 older 'SUCCESS, 60 s' x86/patched v6.12 older 'SUCCESS, 20 s' \
+		radix/patched v7.3 "$(key_of v7.3)" 'FAILURE, 20 s' >tests/ledger
+	scripts/report
+	part | diff - <(printf '%s\n' 'base machine/flavor torture date tree' \
+		'v6.12 radix/patched SUCCESS, 1800 s 2026-01-01 this' 'v6.12 x86/patched SUCCESS, 20 s 2026-01-01 older' \
+		'v7.3 radix/patched FAILURE, 20 s 2026-01-01 this')
+}
+
 test_matrix_of_the_mutants() {
 	local key
 	mkdir "$T/copy"

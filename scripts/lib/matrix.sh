@@ -207,10 +207,8 @@ suite_torture() {
 		echo "SKIP $name (this kernel has no transparent huge pages)"
 	elif in_cell "$1" step "$name" "$log" "$top/scripts/torture" >&2 </dev/null; then
 		echo "PASS $name"
-		echo "SUCCESS, $DURATION s" | record torture "${name#torture-}"
 	else
 		echo "FAIL $name ($(tail -n1 "$log"))"
-		echo "FAILURE" | record torture "${name#torture-}"
 	fi
 }
 
