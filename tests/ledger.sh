@@ -50,6 +50,21 @@ test_what_is_committed_keeps_what_was_not_run_again() {
 	cut -f1,2,6 "$COMMITTED" | sed 1d | diff - <(printf 'kunit\tradix/base\told\nkunit\tx86/base\tnew\n')
 }
 
+test_results_of_mutants_that_are_gone_are_dropped() {
+	local cell
+	ledger
+	cell=$(mutant_cells | sed -n 's/\tv6.12$//p' | head -n1)
+	{
+		printf '# head\n'
+		printf 'mutant\t%s\tv6.12\t-\t2026-01-01\tkilled\n' "$cell" "${cell% *} nowhere" '01-gone x86_64'
+		printf 'mutant\t%s\tv6.13\t-\t2026-01-01\tkilled\n' "$cell"
+	} >"$COMMITTED"
+	echo killed | record mutant '02-gone x86_64'
+	echo new | record kunit x86/base
+	ledger_commit
+	cut -f1-3 "$COMMITTED" | diff - <(printf '# head\nkunit\tx86/base\tv6.12\nmutant\t%s\tv6.12\n' "$cell")
+}
+
 test_table_of_the_ledger() {
 	ledger
 	printf 'cpus 8\nmeasure collapse_anon 8 56\ntlbie munmap_thp 64 199\nvmpte 50 2 204\n' | record measure x86/base
