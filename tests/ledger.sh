@@ -226,6 +226,22 @@ test_mutants_of_another_base_come_after_its_name() {
 	END
 }
 
+# One case that fails kills such a mutant, whichever it is.
+test_mutant_that_names_a_glob_is_no_evidence_for_a_case() {
+	mkdir v6.12 v7.3
+	printf '%s\n' 'Killed-by: ptwalk_x.a* ptwalk_x.b' --- >v6.12/01-bug.patch
+	printf '%s\n' 'Killed-by: ptwalk_x.a* ptwalk_y.*' --- >v7.3/02-bug.patch
+	printf '%s\n' 'ptwalk_x.b* x86 topic -- why' >expected
+	printf '\tKUNIT_CASE(%s),\n' a1 a2 b >x.c
+	awk -v suite=ptwalk_x -f "$top/scripts/lib/cases.awk" expected v6.12/*.patch v7.3/*.patch x.c >out
+	diff - out <<-'END'
+	a1		
+	a2		
+	b	topic, 01	
+	a*	01; v7.3: 02	
+	END
+}
+
 test_case_without_evidence_is_named() {
 	mkdir "$T/copy"
 	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
