@@ -190,6 +190,17 @@ test_torture_tests_of_each_base() {
 		'v7.3 radix/patched FAILURE, 20 s 2026-01-01 this')
 }
 
+test_topics_that_stand_alone() {
+	only_parts topics
+	printf '%s\n' 'a 1-1 - A.' 'b 2-2 a B.' >patches/v6.12/TOPICS
+	printf '%s\n' 'a 1-1 - A.' >patches/v7.3/TOPICS
+	printf 'topic\t%s\t%s\t%s\t2026-01-01\t%s\n' 'a x86' v6.12 "$(key_of v6.12)" '80 passed, 0 failed, 1 skipped' \
+		'b hash' v6.12 older '80 passed, 2 failed, 1 skipped' 'a radix' v7.3 older '9 passed, 0 failed, 1 skipped' >tests/ledger
+	scripts/report
+	part | diff - <(printf '%s\n' 'base topic x86 radix hash' 'v6.12 a passes not run not run' \
+		'v6.12 b not run not run 2 failed, older' 'v7.3 a not run passes, older not run')
+}
+
 test_matrix_of_the_mutants() {
 	local key
 	mkdir "$T/copy"
