@@ -50,6 +50,21 @@ test_what_is_committed_keeps_what_was_not_run_again() {
 	cut -f1,2,6 "$COMMITTED" | sed 1d | diff - <(printf 'kunit\tradix/base\told\nkunit\tx86/base\tnew\n')
 }
 
+test_results_of_mutants_that_are_gone_are_dropped() {
+	local cell
+	ledger
+	cell=$(mutant_cells | sed -n 's/\tv6.12$//p' | head -n1)
+	{
+		printf '# head\n'
+		printf 'mutant\t%s\tv6.12\t-\t2026-01-01\tkilled\n' "$cell" "${cell% *} nowhere" '01-gone x86_64'
+		printf 'mutant\t%s\tv6.13\t-\t2026-01-01\tkilled\n' "$cell"
+	} >"$COMMITTED"
+	echo killed | record mutant '02-gone x86_64'
+	echo new | record kunit x86/base
+	ledger_commit
+	cut -f1-3 "$COMMITTED" | diff - <(printf '# head\nkunit\tx86/base\tv6.12\nmutant\t%s\tv6.12\n' "$cell")
+}
+
 test_table_of_the_ledger() {
 	ledger
 	printf 'cpus 8\nmeasure collapse_anon 8 56\ntlbie munmap_thp 64 199\nvmpte 50 2 204\n' | record measure x86/base
@@ -72,6 +87,118 @@ test_edited_table_is_named() {
 	grep -q '^Documentation/cases.rst: a generated part' "$T/out"
 	scripts/report
 	scripts/report --check
+}
+
+# only_parts NAME...: a copy of all, in which the one document has these generated parts
+only_parts() {
+	local name
+	mkdir "$T/copy"
+	tar -C "$top" -c --exclude=./build --exclude=./.git . | tar -C "$T/copy" -x
+	cd "$T/copy"
+	rm Documentation/*.rst
+	: >README.md
+	for name; do printf '.. report: %s\n\n.. report end\n' "$name" >>Documentation/parts.rst; done
+	: >tests/ledger
+}
+
+# key_of BASE: in that copy
+key_of() {
+	(
+		export BASE=$1
+		. scripts/lib/common.sh
+		. scripts/lib/matrix.sh
+		ledger_key
+		echo "$LEDGER_KEY"
+	)
+}
+
+# part: what was rendered, with single blanks
+part() { sed '/^$/d; /report/d; /^===/d; s/  */ /g' Documentation/parts.rst; }
+
+test_results_of_each_base() {
+	local new old
+	only_parts variants crossbuild bench
+	new=$(key_of v7.3) old=$(key_of v6.12)
+	{
+		printf '%s\t%s\tv6.12\t%s\t2026-01-01\t%s\n' bench fork "$old" 'fork: 12' \
+			crossbuild arm64 "$new" '104 objects' \
+			kunit x86/patched/rt "$old" '80 passed' torture x86/patched/rt older 'SUCCESS, 60 s'
+		printf '%s\t%s\tv7.3\t%s\t2026-02-01\t%s\n' bench fork "$new" 'fork: 73' \
+			crossbuild arm64 "$new" '105 objects' \
+			kunit x86/patched/rt "$new" '90 passed'
+	} >tests/ledger
+	sed -i '/^arm64 /!d' scripts/crossbuild.list
+	scripts/report
+	part | sed '/^ A nanosecond /,$d' >"$T/out"
+	cat "$T/out"
+	diff - "$T/out" <<-'END'
+	base machine/flavor/variant suites torture date tree
+	v6.12 x86/patched/rt 80 passed SUCCESS, 60 s 2026-01-01 older
+	v7.3 x86/patched/rt 90 passed \- 2026-02-01 this
+	base name compiled date tree
+	v6.12 arm64 104 objects 2026-01-01 older
+	v7.3 arm64 105 objects 2026-02-01 this
+	::
+	 fork: 12 [2026-01-01]
+	END
+}
+
+test_longest_torture_test_stays() {
+	ledger
+	record_torture radix/patched 20 SUCCESS
+	record_torture radix/patched 1800 SUCCESS
+	record_torture radix/patched 60 SUCCESS
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 1800 s')
+	( BASE=v7.3; record_torture radix/patched 30 SUCCESS )
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 1800 s')
+	( LEDGER_KEY=another; record_torture radix/patched 40 SUCCESS )
+	if recorded "$LEDGER" torture radix/patched >"$T/out"; then fail 'that of another tree stayed'; fi
+	diff "$T/out" <(echo 'SUCCESS, 40 s')
+	record_torture radix/patched 60 SUCCESS
+	record_torture radix/patched 20 FAILURE
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'FAILURE, 20 s')
+	record_torture radix/patched 10 SUCCESS
+	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 10 s')
+}
+
+# make torture, with a boot that says RESULT
+# shellcheck disable=SC2016	# the boot is code in quotes
+test_torture_is_recorded() {
+	local s
+	fake_series "$T/p"
+	other_top scripts/boot '#!/bin/bash' 'mkdir -p "$RUN_DIR"' \
+		'echo "[ 1.0] ptwalk-torture: End of test: $RESULT" >"$RUN_DIR/console.log"'
+	for s in build module initrd judge; do echo '#!/bin/sh' >"$T/top/scripts/$s"; done
+	export BUILD=$T/b PATCHES=$T/p ARCH=ppc64le MACHINE=radix RESULT=SUCCESS
+	mkdir -p "$T/b/v6.12/log"
+	DURATION=1800 "$T/top/scripts/torture"
+	cut -f1-3,6 "$T/b/v6.12/ledger" | diff - <(printf 'torture\tradix/patched\tv6.12\tSUCCESS, 1800 s\n')
+	RESULT=FAILURE APPEND=ptwalk_torture.modifiers=swap "$T/top/scripts/torture" || :
+	grep -q 'SUCCESS, 1800 s' "$T/b/v6.12/ledger"
+	if RESULT=FAILURE VARIANT=lockdep "$T/top/scripts/torture"; then fail 'status 0'; fi
+	cut -f2,6 "$T/b/v6.12/ledger" | sed -n 2p | diff - <(printf 'radix/patched/lockdep\tFAILURE, 60 s\n')
+}
+
+test_torture_tests_of_each_base() {
+	only_parts torture
+	printf 'torture\t%s\t%s\t%s\t2026-01-01\t%s\n' radix/patched v6.12 "$(key_of v6.12)" 'SUCCESS, 1800 s' \
+		radix/patched/4k v6.12 older 'SUCCESS, 60 s' x86/patched v6.12 older 'SUCCESS, 20 s' \
+		radix/patched v7.3 "$(key_of v7.3)" 'FAILURE, 20 s' >tests/ledger
+	scripts/report
+	part | diff - <(printf '%s\n' 'base machine/flavor torture date tree' \
+		'v6.12 radix/patched SUCCESS, 1800 s 2026-01-01 this' 'v6.12 x86/patched SUCCESS, 20 s 2026-01-01 older' \
+		'v7.3 radix/patched FAILURE, 20 s 2026-01-01 this')
+}
+
+test_topics_that_stand_alone() {
+	only_parts topics
+	printf '%s\n' 'a 1-1 - A.' 'b 2-2 a B.' >patches/v6.12/TOPICS
+	printf '%s\n' 'a 1-1 - A.' >patches/v7.3/TOPICS
+	printf 'topic\t%s\t%s\t%s\t2026-01-01\t%s\n' 'a x86' v6.12 "$(key_of v6.12)" '80 passed, 0 failed, 1 skipped' \
+		'b hash' v6.12 older '80 passed, 2 failed, 1 skipped' 'a radix' v7.3 older '9 passed, 0 failed, 1 skipped' >tests/ledger
+	scripts/report
+	part | diff - <(printf '%s\n' 'base topic x86 radix hash' 'v6.12 a passes not run not run' \
+		'v6.12 b not run not run 2 failed, older' 'v7.3 a not run passes, older not run')
 }
 
 test_matrix_of_the_mutants() {
@@ -107,6 +234,22 @@ test_mutants_of_another_base_come_after_its_name() {
 	a	01, 02; v7.3: 01, 200, 201	
 	b	01; v7.3: 01	
 	c	v7.3: 202	
+	END
+}
+
+# One case that fails kills such a mutant, whichever it is.
+test_mutant_that_names_a_glob_is_no_evidence_for_a_case() {
+	mkdir v6.12 v7.3
+	printf '%s\n' 'Killed-by: ptwalk_x.a* ptwalk_x.b' --- >v6.12/01-bug.patch
+	printf '%s\n' 'Killed-by: ptwalk_x.a* ptwalk_y.*' --- >v7.3/02-bug.patch
+	printf '%s\n' 'ptwalk_x.b* x86 topic -- why' >expected
+	printf '\tKUNIT_CASE(%s),\n' a1 a2 b >x.c
+	awk -v suite=ptwalk_x -f "$top/scripts/lib/cases.awk" expected v6.12/*.patch v7.3/*.patch x.c >out
+	diff - out <<-'END'
+	a1		
+	a2		
+	b	topic, 01	
+	a*	01; v7.3: 02	
 	END
 }
 

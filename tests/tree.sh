@@ -127,4 +127,33 @@ test_bisect_leaves_no_topic_out() {
 	refused 2 'has 2 commits, the series 3' 'make series' env BUILD="$T/b" PATCHES="$T/p" "$top/scripts/bisect"
 }
 
+# shellcheck disable=SC2016	# the scripts are code in quotes
+test_bisect_boots_each_topic_with_what_it_needs() {
+	local s
+	fake_source "$T/b" "$T/p"; tree; tree base
+	other_top scripts/boot '#!/bin/sh' 'mkdir -p "$RUN_DIR"; echo "$RUN_DIR" >>"$BUILD/booted"'
+	echo 'echo "topics: $5" >>"$BUILD/booted"; case $5 in *memory*) echo "FAIL ptwalk_x.a (why)" ;; *) echo "PASS ptwalk_x.a" ;; esac' >"$T/top/scripts/judge"
+	for s in build module initrd; do echo '#!/bin/sh' >"$T/top/scripts/$s"; done
+	mkdir "$T/top/guest" "$T/top/module"
+	: >"$T/top/Kconfig.fragment"
+	if BUILD=$T/b PATCHES=$T/p BOOT=1 MACHINE=x86 "$T/top/scripts/bisect" >"$T/out" 2>"$T/err"; then fail 'status 0'; fi
+	cat "$T/err" "$T/out" "$T/b/booted"
+	grep -E '^(PASS|FAIL|[0-9])' "$T/out" | diff - <(cat <<-'END'
+	PASS boot tests x86 (1 passed, 0 failed, 0 skipped)
+	FAIL memory/x86/ptwalk_x.a (why)
+	FAIL boot memory x86 (0 passed, 1 failed, 0 skipped)
+	PASS boot further x86 (1 passed, 0 failed, 0 skipped)
+	2 of 3 boots passed
+	END
+	)
+	sed -n 's/^topics: //p' "$T/b/booted" | diff - <(printf '%s\n' tests 'tests memory' 'tests further')
+	cut -f1,2,6 "$T/b/v6.12/ledger" | grep -P '^topic\tmemory x86\t0 passed, 1 failed'
+	rm "$T/b/booted"
+	BUILD=$T/b PATCHES=$T/p BOOT=1 MACHINE=x86 TOPICS=further "$T/top/scripts/bisect" 2>"$T/err" |
+		diff - <(printf '%s\n' 'PASS boot further x86 (1 passed, 0 failed, 0 skipped, before)' '1 of 1 boots passed')
+	[ ! -e "$T/b/booted" ]
+	refused 2 'BOOT=1 needs a whole kernel' 'leave out ALL= and QUICK=' \
+		env BUILD="$T/b" PATCHES="$T/p" BOOT=1 QUICK=1 "$T/top/scripts/bisect"
+}
+
 run_tests

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Prints "CASE<TAB>EVIDENCE<TAB>WHAT A USER WOULD NOTICE" for each case of a suite, in the
-# order in which they run.  Input files: tests/expected, the mutants, the source of the
-# suite.  Variables: suite, its name; exact: a mutant counts only for cases that it names,
-# not for those that match a glob.  Benchmarks (*_cost) are not cases.
+# order in which they run, and then a line for each glob of the mutants: that a case fails which
+# matches it is evidence for none.  Input files: tests/expected, the mutants, the source of the
+# suite.  Variable: suite, its name.  Benchmarks (*_cost) are not cases.
 FNR == 1 { file++; kind = FILENAME ~ /expected$/ ? "expected" : FILENAME ~ /\.patch$/ ? "mutant" : "source" }
 
 function glob(text, pattern) {
@@ -94,13 +94,11 @@ function add_case(name) {
 
 function evidence(name,	i, list, seen, base) {
 	for (i = 1; i <= needs; i++)
-		if (glob(suite "." name, need_case[i]) && !seen[need_topic[i]]++)
+		if (name !~ /[*]/ && glob(suite "." name, need_case[i]) && !seen[need_topic[i]]++)
 			list = list (list == "" ? "" : ", ") need_topic[i]
 	base = "v6.12"
 	for (i = 1; i <= kills; i++) {
-		if (exact ? suite "." name != kill_case[i] : !glob(suite "." name, kill_case[i]))
-			continue
-		if (seen[kill_base[i], kill_mutant[i]]++)
+		if (suite "." name != kill_case[i] || seen[kill_base[i], kill_mutant[i]]++)
 			continue
 		if (kill_base[i] != base)
 			list = list (list == "" ? "" : "; ") kill_base[i] ": " kill_mutant[i]
@@ -114,4 +112,11 @@ function evidence(name,	i, list, seen, base) {
 END {
 	for (i = 1; i <= cases; i++)
 		printf "%s\t%s\t%s\n", order[i], evidence(order[i]), broken[order[i]]
+	for (i = 1; i <= kills; i++) {
+		name = kill_case[i]
+		if (name ~ /[*]/ && index(name, suite ".") == 1 && !printed[name]++) {
+			name = substr(name, length(suite) + 2)
+			printf "%s\t%s\t\n", name, evidence(name)
+		}
+	}
 }

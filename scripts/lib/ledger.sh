@@ -42,6 +42,15 @@ record() {
 	)
 }
 
+# record_torture WHERE SECONDS RESULT: a run that passed does not replace a longer one of this tree
+record_torture() {
+	local said
+	if [ "$3" = SUCCESS ] && [ -f "$LEDGER" ] && said=$(recorded "$LEDGER" torture "$1"); then
+		case $said in SUCCESS*) said=${said//[!0-9]/}; [ "$said" -le "$2" ] || return 0 ;; esac
+	fi
+	echo "$3, $2 s" | record torture "$1"
+}
+
 # recorded FILE CHECK WHERE: prints its result; status 1 unless it is of this tree
 recorded() {
 	ledger_key
@@ -54,14 +63,26 @@ recorded() {
 		END { exit stale || !found }' "$1"
 }
 
-# ledger_commit: copies new results to tests/ledger, sorted
+# mutant_cells: "NAME PLACE<TAB>BASE" of each mutant in each of its cells
+mutant_cells() {
+	find "$top/tests/mutants" -name '*.patch' -exec awk '
+		FNR == 1 { n = split(FILENAME, part, "/"); name = part[n]; sub(/[.]patch$/, "", name) }
+		/^---/ { nextfile }
+		sub(/^On: /, "") { for (i = 1; i <= NF; i++) print name " " $i "\t" part[n - 1] }' {} +
+}
+
+# ledger_commit: copies new results to tests/ledger, sorted, without those of mutants that are
+# no longer there, or no longer run there
 ledger_commit() {
 	touch "$COMMITTED"
 	awk -F '\t' '
+		FNR == NR { cell[$1, $2] = 1; next }
+		/^#/ { if (FILENAME == ARGV[3]) print; next }
+		$1 == "mutant" && !(($2, $3) in cell) { next }
 		{ id = $1 FS $2 FS $3 }
-		FNR == NR { if (!/^#/) { new[id] = 1; line[++n] = $0 }; next }
-		/^#/ || !(id in new)
-		END { for (i = 1; i <= n; i++) print line[i] }' "$LEDGER" "$COMMITTED" |
+		FILENAME == ARGV[2] { new[id] = 1; line[++n] = $0; next }
+		!(id in new)
+		END { for (i = 1; i <= n; i++) print line[i] }' - "$LEDGER" "$COMMITTED" < <(mutant_cells) |
 		sort -s -t "$(printf '\t')" -k3,3 -k1,1 -k2,2 >"$COMMITTED.new"
 	mv "$COMMITTED.new" "$COMMITTED"
 }

@@ -184,14 +184,14 @@ judged() {
 
 # ------------------------------------------------------------ what runs there
 
+SHORT_RACES='ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1 ptwalk_unshare_user.seconds=1'
+
 # suite_kunit CELL [GLOB]: SHORT=1 shortens the races
 suite_kunit() {
 	local -x APPEND=${APPEND-}
 	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
 	# Without the series races prove nothing, so they need not run for long.
-	case ${SHORT-}$1 in 1*|*' base '*)
-		APPEND="ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1 ptwalk_unshare_user.seconds=1${APPEND:+ $APPEND}" ;;
-	esac
+	case ${SHORT-}$1 in 1*|*' base '*) APPEND="$SHORT_RACES${APPEND:+ $APPEND}" ;; esac
 	boot_cell "$1" >&2 </dev/null || :
 	judged "$1"
 }
@@ -207,10 +207,8 @@ suite_torture() {
 		echo "SKIP $name (this kernel has no transparent huge pages)"
 	elif in_cell "$1" step "$name" "$log" "$top/scripts/torture" >&2 </dev/null; then
 		echo "PASS $name"
-		echo "SUCCESS, $DURATION s" | record torture "${name#torture-}"
 	else
 		echo "FAIL $name ($(tail -n1 "$log"))"
-		echo "FAILURE" | record torture "${name#torture-}"
 	fi
 }
 
