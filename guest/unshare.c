@@ -32,6 +32,7 @@
 #define NR_TABLES	16
 #define LEN		(NR_TABLES * TABLE)
 #define BASE		((char *)(1UL << 42))	/* far from the heap */
+#define MOVED		(BASE + 2 * LEN)
 /* A page in each table for both files, and one to spare. */
 #define POOL		(2 * NR_TABLES + 2)
 #define POOL_FILE	"/proc/sys/vm/nr_hugepages"
@@ -188,15 +189,43 @@ static bool share(void)
 	return true;
 }
 
+/*
+ * All tables are shared, so mremap() only leaves them.  It moves no entry, which
+ * never returns without the series.  One call fails with ENOMEM for 16 GB, as
+ * move_hugetlb_page_tables() returns an int.
+ */
+static int move_away(void)
+{
+	for (size_t at = 0; at < LEN; at += TABLE)
+		if (mremap(BASE + at, TABLE, TABLE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   MOVED + at) != MOVED + at)
+			return -1;
+	return 0;
+}
+
+/* Fills tables of its own. */
+static void look_at_moved(void)
+{
+	for (int i = 0; i < NR_TABLES; i++)
+		if (*word(MOVED, i) != SHARED)
+			fail("a page that was moved has %#lx", (long)*word(MOVED, i));
+	munmap(MOVED, LEN);
+}
+
 static void one_round(int (*leave)(void))
 {
+	bool left;
+
 	if (!share() || !start_walker())
 		return;
-	if (leave())
+	left = !leave();
+	if (!left)
 		fail("%s", strerror(errno));
 	tell('r');
 	usleep(2000);
 	stop_walker();
+	if (left && leave == move_away)
+		look_at_moved();
 	munmap(BASE, LEN);
 	tell('u');
 }
@@ -319,6 +348,12 @@ static void mprotect_of_their_middle(void)
 	leave_and_reuse(protect_middles);
 }
 
+/* Broken: the same after mremap(). */
+static void mremap_of_shared_tables(void)
+{
+	leave_and_reuse(move_away);
+}
+
 /* Broken: the same after a hole is punched into a shared file. */
 static void hole_punch_of_shared_tables(void)
 {
@@ -340,6 +375,7 @@ static void exit_of_shared_tables(void)
 static const struct suite_case cases[] = {
 	CASE(munmap_of_shared_tables),
 	CASE(mprotect_of_their_middle),
+	CASE(mremap_of_shared_tables),
 	CASE(hole_punch_of_shared_tables),
 	CASE(fork_with_shared_tables),
 	CASE(exit_of_shared_tables),

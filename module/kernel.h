@@ -109,6 +109,25 @@ static inline void ptwalk_hide_from_khugepaged(struct mm_struct *mm)
 #endif
 }
 
+/* As prctl(PR_SET_THP_DISABLE), without its lock. */
+static inline void ptwalk_disable_thp(struct mm_struct *mm)
+{
+#if PTWALK_V7
+	mm_flags_set(MMF_DISABLE_THP_COMPLETELY, mm);
+#else
+	set_bit(MMF_DISABLE_THP, &mm->flags);
+#endif
+}
+
+static inline void ptwalk_enable_thp(struct mm_struct *mm)
+{
+#if PTWALK_V7
+	mm_flags_clear(MMF_DISABLE_THP_COMPLETELY, mm);
+#else
+	clear_bit(MMF_DISABLE_THP, &mm->flags);
+#endif
+}
+
 static inline unsigned long *ptwalk_page_flags(struct page *page)
 {
 #if PTWALK_V7

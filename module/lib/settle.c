@@ -29,19 +29,19 @@ void ptwalk_settle(void)
  * After the flush, before the small pages are copied and freed.  The arguments of
  * the tracepoint, which depend on the kernel's version, are ignored.
  */
-static void mm_collapse_huge_page_isolate(void *task)
+static void mm_collapse_huge_page_isolate(void *mm)
 {
-	if (current == task)
+	if (current->mm == mm)
 		ptwalk_settle();
 }
 
 /**
- * ptwalk_settle_collapses() - do so in each collapse of current
+ * ptwalk_settle_collapses() - do so in each collapse by a thread of current's mm
  * @test: the case, whose end ends it
  */
 void ptwalk_settle_collapses(struct kunit *test)
 {
 	if (IS_ENABLED(CONFIG_PPC))
 		ptwalk_probe(test, "mm_collapse_huge_page_isolate",
-			     mm_collapse_huge_page_isolate, current);
+			     mm_collapse_huge_page_isolate, current->mm);
 }

@@ -223,10 +223,13 @@ static void collapse_is_no_user_of_the_mm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, users->most, atomic_read(&users->mm->mm_users));
 }
 
-/* Makes a collapse find a page referenced after it detached the table. */
+/*
+ * Makes a collapse find its last page referenced, after it detached the table and
+ * isolated all other pages.
+ */
 static int collapse_and_fail(struct kunit *test)
 {
-	struct page *victim = ptwalk_page(PTWALK_BASE + PAGE_SIZE);
+	struct page *victim = ptwalk_page(PTWALK_BASE + HPAGE_PMD_SIZE - PAGE_SIZE);
 	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, victim);
@@ -279,6 +282,47 @@ static void *next_table(struct mm_struct *mm)
 #endif
 }
 
+/**
+ * struct refusal - a collapse that may not make a huge page after all
+ * @task: the task that collapses
+ * @next: the next table before that
+ */
+struct refusal {
+	struct task_struct *task;
+	void *next;
+};
+
+/*
+ * With the fresh table allocated, the collapse takes mmap_lock for writing and looks at
+ * the mm again.  The arguments of the tracepoint depend on the kernel's version.
+ */
+static void mmap_lock_start_locking(void *data)
+{
+	struct refusal *refusal = data;
+
+	if (current == READ_ONCE(refusal->task) &&
+	    next_table(current->mm) != refusal->next)
+		ptwalk_disable_thp(current->mm);
+}
+
+/* Makes collapses fail before they detach the table or isolate a page. */
+static void collapse_and_refuse(struct kunit *test, struct mm_struct *mm)
+{
+	struct refusal *refusal = ptwalk_zalloc(test, sizeof(*refusal));
+	int i;
+
+	refusal->next = next_table(mm);
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mmap_lock_start_locking",
+					     mmap_lock_start_locking, refusal));
+	for (i = 0; i < NR_COLLAPSES; i++) {
+		WRITE_ONCE(refusal->task, current);
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE, MADV_COLLAPSE));
+		WRITE_ONCE(refusal->task, NULL);
+		ptwalk_enable_thp(mm);
+	}
+}
+
 /* Broken: collapses that fail use up page tables until the process ends. */
 static void failed_collapse_uses_up_no_table(struct kunit *test)
 {
@@ -292,6 +336,10 @@ static void failed_collapse_uses_up_no_table(struct kunit *test)
 		kunit_skip(test, "a page has one table");
 	for (i = 0; i < NR_COLLAPSES; i++)
 		KUNIT_EXPECT_EQ(test, -EAGAIN, collapse_and_fail(test));
+	KUNIT_EXPECT_PTR_EQ(test, next_table(mm), next);
+	/* Without the series a collapse needs no table. */
+	if (PTWALK_SERIES)
+		collapse_and_refuse(test, mm);
 	KUNIT_EXPECT_PTR_EQ(test, next_table(mm), next);
 }
 

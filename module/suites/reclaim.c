@@ -1024,6 +1024,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 
 /**
  * struct race - what threads that store and MADV_DONTNEED share
+ * @mm: the address space
  * @base: first address
  * @nr: how many tables or huge pages
  * @by_parts: no MADV_DONTNEED covers all that a table maps
@@ -1032,16 +1033,21 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
  * @lost: stores that the tables do not lead to
  * @failed: calls that failed
  * @met: stores while MADV_DONTNEED ran
+ * @collapser: the thread that collapses, while MADV_DONTNEED waits for it
+ * @collapsed: tables that it has replaced by a huge page
+ * @attempts: how often it had a huge page for that
  * @stores: how often each thread has stored
  * @huge: how many huge pages were found
  */
 struct race {
+	struct mm_struct *mm;
 	unsigned long base;
 	unsigned int nr;
 	bool by_parts;
-	atomic_t begun, ended, lost, failed, met;
+	atomic_t begun, ended, lost, failed, met, collapsed;
+	struct task_struct *collapser;
 	unsigned long stores[NR_CPUS];
-	unsigned long huge;
+	unsigned long huge, attempts;
 };
 
 static unsigned long race_addr(const struct race *race, unsigned int i)
@@ -1067,6 +1073,17 @@ static bool is_stored(unsigned long addr, u64 value)
 	return stored;
 }
 
+/* The same while no collapse has the table detached. */
+static bool is_stored_locked(struct mm_struct *mm, unsigned long addr, u64 value)
+{
+	bool stored;
+
+	mmap_read_lock(mm);
+	stored = is_stored(addr, value);
+	mmap_read_unlock(mm);
+	return stored;
+}
+
 /*
  * Lost is a store that began when no MADV_DONTNEED was going on, and ended before
  * another one began.  An emulator may flush TLBs late, see settle.c.  The reference
@@ -1085,7 +1102,8 @@ static void store_one(struct race *race, unsigned long addr, u64 value)
 	}
 	if (put_user(value, (u64 __user *)addr)) {
 		atomic_inc(&race->failed);
-	} else if (!is_stored(addr, value)) {
+	} else if (!is_stored(addr, value) &&
+		   !is_stored_locked(race->mm, addr, value)) {
 		/* Pairs with the barrier of atomic_inc_return() there. */
 		smp_mb();
 		if (atomic_read(&race->begun) == ended)
@@ -1110,6 +1128,8 @@ static void give_back(struct race *race, unsigned int nr)
 {
 	unsigned long step = race->by_parts ? PMD_SIZE / 2 : nr * PMD_SIZE, done;
 
+	while (READ_ONCE(race->collapser))
+		cond_resched();
 	atomic_inc_return(&race->begun);
 	for (done = 0; done < nr * PMD_SIZE; done += step)
 		if (ptwalk_zap(race->base + done, step))
@@ -1131,6 +1151,61 @@ static void give_back_too(void *arg, unsigned int id)
 	msleep(1);
 }
 
+/* Whether faults may make a huge page of number @i, in a race of tables with huge pages. */
+static bool may_be_huge(unsigned int i)
+{
+	return i % 4 < 2;
+}
+
+/*
+ * The collapse has its huge page, and will detach the table next.  MADV_DONTNEED
+ * goes on now, or in every second collapse only after it.
+ */
+static void mm_page_alloc(void *data, struct page *page, unsigned int order,
+			  gfp_t gfp_flags, int migratetype)
+{
+	struct race *race = data;
+
+	if (order != HPAGE_PMD_ORDER || current != READ_ONCE(race->collapser))
+		return;
+	if (++race->attempts % 2)
+		WRITE_ONCE(race->collapser, NULL);
+}
+
+static void mm_collapse_huge_page(void *data, struct mm_struct *mm, int succeeded)
+{
+	struct race *race = data;
+
+	if (mm == race->mm && succeeded)
+		atomic_inc(&race->collapsed);
+}
+
+/* Faults make a table there, which is collapsed unless threads use its pages. */
+static void collapse_one(struct race *race, unsigned long addr)
+{
+	if (put_user(1, (u64 __user *)(addr + PAGE_SIZE)) ||
+	    do_madvise(race->mm, addr, PMD_SIZE, MADV_HUGEPAGE))
+		atomic_inc(&race->failed);
+	do_madvise(race->mm, addr, PMD_SIZE, MADV_COLLAPSE);
+	if (do_madvise(race->mm, addr, PMD_SIZE, MADV_NOHUGEPAGE))
+		atomic_inc(&race->failed);
+}
+
+static void collapse_each(void *arg, unsigned int id)
+{
+	struct race *race = arg;
+	unsigned int i;
+
+	for (i = 0; i < race->nr; i++) {
+		if (may_be_huge(i))
+			continue;
+		WRITE_ONCE(race->collapser, current);
+		collapse_one(race, race->base + i * PMD_SIZE);
+		WRITE_ONCE(race->collapser, NULL);
+		msleep(20);
+	}
+}
+
 static void count_huge(struct race *race)
 {
 	unsigned int i;
@@ -1140,40 +1215,55 @@ static void count_huge(struct race *race)
 					     race->base + i * PMD_SIZE);
 }
 
-/* Threads store while others give back what they have stored. */
+/*
+ * Threads store while the case gives back what they have stored.  With @all another
+ * thread gives it back as well, and a third one collapses it.
+ */
 static struct race *race_with_stores(struct kunit *test, unsigned long base,
-				     unsigned int nr, bool two, bool by_parts)
+				     unsigned int nr, bool all, bool by_parts)
 {
 	struct mm_struct *mm = current->mm;
-	struct ptwalk_crew *crew, *second = NULL;
+	int i, cpu = ptwalk_nth_cpu(NR_THREADS + 1);
+	struct ptwalk_crew *crew, *second = NULL, *third = NULL;
 	unsigned long end, stores = 0, rounds = 0;
 	struct cpumask few;
 	struct race *race;
-	int i;
 
 	race = ptwalk_zalloc(test, sizeof(*race));
+	race->mm = mm;
 	race->base = base;
 	race->nr = nr;
 	race->by_parts = by_parts;
 	/* By parts it takes its locks more often. */
 	ptwalk_next_cpus(&few, by_parts ? 1 : NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, store_and_look_up, race);
-	if (two)
-		second = ptwalk_crew(test, mm, cpumask_of(ptwalk_nth_cpu(NR_THREADS + 1)),
-				     give_back_too, race);
+	if (all) {
+		KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_page_alloc",
+						     mm_page_alloc, race));
+		KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "mm_collapse_huge_page",
+						     mm_collapse_huge_page, race));
+		ptwalk_settle_collapses(test);
+		/* Both sleep, so one CPU is enough for them. */
+		second = ptwalk_crew(test, mm, cpumask_of(cpu), give_back_too, race);
+		third = ptwalk_crew(test, mm, cpumask_of(cpu), collapse_each, race);
+	}
 	end = ptwalk_race_end();
-	for (; time_before(jiffies, end) && !atomic_read(&race->failed); rounds++) {
+	for (; ptwalk_race_is_on(end, !all || atomic_read(&race->collapsed)) &&
+	       !atomic_read(&race->failed); rounds++) {
 		count_huge(race);
 		give_back(race, nr);
 		cond_resched();
 	}
-	if (second)
+	if (all) {
+		ptwalk_crew_stop(third);
 		ptwalk_crew_stop(second);
+	}
 	ptwalk_crew_stop(crew);
 	for (i = 0; i < crew->nr; i++)
 		stores += race->stores[i];
-	kunit_info(test, "rounds=%lu stores=%lu huge=%lu met=%d lost=%d\n", rounds,
-		   stores, race->huge, atomic_read(&race->met), atomic_read(&race->lost));
+	kunit_info(test, "rounds=%lu stores=%lu huge=%lu attempts=%lu collapsed=%d met=%d lost=%d\n",
+		   rounds, stores, race->huge, race->attempts,
+		   atomic_read(&race->collapsed), atomic_read(&race->met), atomic_read(&race->lost));
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->failed), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->lost), 0);
 	KUNIT_EXPECT_GT(test, stores, 0);
@@ -1206,8 +1296,8 @@ static void no_store_is_lost_by_parts(struct kunit *test)
 #define RUN_BASE	(PTWALK_BASE + PUD_SIZE - NR_RUN / 2 * PMD_SIZE)
 
 /*
- * Broken: as above, while tables and huge pages replace each other and two
- * threads give them back.
+ * Broken: as above, while tables and huge pages replace each other, two threads
+ * give them back, and another one collapses.
  */
 static void no_store_is_lost_in_a_run(struct kunit *test)
 {
@@ -1223,10 +1313,11 @@ static void no_store_is_lost_in_a_run(struct kunit *test)
 	for (i = 0; i < NR_RUN; i++)
 		KUNIT_ASSERT_EQ(test, 0,
 				do_madvise(mm, RUN_BASE + i * PMD_SIZE, PMD_SIZE,
-					   i % 4 < 2 ? MADV_HUGEPAGE :
-						       MADV_NOHUGEPAGE));
+					   may_be_huge(i) ? MADV_HUGEPAGE :
+							    MADV_NOHUGEPAGE));
 	race = race_with_stores(test, RUN_BASE, NR_RUN, true, false);
 	KUNIT_EXPECT_GT(test, race->huge, 0);
+	KUNIT_EXPECT_GT(test, atomic_read(&race->collapsed), 0);
 }
 
 /**
