@@ -16,12 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "calls.h"
 #include "cgroup.h"
+#include "ext4.h"
 #include "file.h"
 #include "mm.h"
 #include "suite.h"
@@ -434,6 +438,143 @@ static void idle_cpu_cost(void)
 	munmap(mem, SPAN);
 }
 
+/* ----------------------------------- faults while memory that is full is written back */
+
+#define DISK		"/dev/ram0"
+#define MOUNT		"/tmp/ext4"
+#define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
+#define FULL_LIMIT	"32M"
+#define FULL_SIZE	(64 * MEGABYTE)
+#define NR_WRITERS	4
+#define PART		(2 * MEGABYTE)
+#define HANG_SECONDS	20
+
+static struct {
+	int fd;
+	bool by_call;	/* see dirty_page() */
+	unsigned long stores;
+} full;
+
+/* Faults, and leaves the page dirty. */
+static void dirty_page(size_t page, char value)
+{
+	volatile char *mem = BASE + page * page_size;
+
+	/* Multi-threaded TCG of powerpc: stores would go to pages that were freed. */
+	if (!full.by_call)
+		*mem = value;
+	else if (pwrite(full.fd, &value, 1, page * page_size) == 1)
+		(void)*mem;
+	else
+		fail("pwrite: %m");
+}
+
+static void *write_pages(void *number)
+{
+	unsigned int random = *(int *)number;
+	unsigned long n = 0;
+
+	while (!stopped()) {
+		dirty_page(rand_r(&random) % (FULL_SIZE / page_size), n);
+		n++;
+	}
+	__atomic_add_fetch(&full.stores, n, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* In the group: all threads of this process allocate from what it leaves. */
+static int write_and_give_back(void)
+{
+	int numbers[NR_WRITERS] = { 1, 2, 3, 4 };
+	pthread_t writers[NR_WRITERS];
+	unsigned long parts = 0;
+	double end;
+
+	full.fd = open(MOUNT "/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	full.by_call = cpuinfo_says("machine", "emulated by qemu");
+	if (!join_group() || full.fd < 0 || ftruncate(full.fd, FULL_SIZE) ||
+	    mmap(BASE, FULL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, full.fd,
+		 0) == MAP_FAILED)
+		return 1;
+	for (size_t i = 0; i < FULL_SIZE / page_size; i++)
+		dirty_page(i, 1);
+	for (int i = 0; i < NR_WRITERS; i++)
+		if (!start(&writers[i], write_pages, &numbers[i]))
+			return 1;
+	for (end = now() + case_seconds(); now() < end; parts++) {
+		if (madvise(BASE + parts * PART % FULL_SIZE, PART, MADV_DONTNEED))
+			return 1;
+		usleep(500);
+	}
+	racing.stop = true;
+	for (int i = 0; i < NR_WRITERS; i++)
+		pthread_join(writers[i], NULL);
+	printf("    # fault_versus_writeback: %lu stores, %lu parts given back\n", full.stores,
+	       parts);
+	return !full.stores || over();
+}
+
+static void fill_group(void)
+{
+	long before = number_in("/proc/vmstat", "nr_written"), hit, written;
+	int status;
+	pid_t child;
+
+	if (!write_file(GROUP "/memory.limit_in_bytes", FULL_LIMIT))
+		return fail("memory.limit_in_bytes: %m");
+	racing.stop = false;
+	child = fork();
+	if (!child)
+		_exit(write_and_give_back());
+	status = child < 0 ? 1 : child_status(child, case_seconds() + HANG_SECONDS);
+	hit = number_in(GROUP "/memory.failcnt", "");
+	written = number_in("/proc/vmstat", "nr_written") - before;
+	printf("    # fault_versus_writeback: %ld times at the limit, %ld pages written back\n",
+	       hit, written);
+	if (status < 0) {
+		/* It was reported; khungtaskd need not do it again. */
+		write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
+		fail("faults did not return within %d s", HANG_SECONDS);
+	} else if (status) {
+		fail("child: status %d", status);
+	} else if (hit <= 0 || written <= 0) {
+		fail("the limit was not met, or nothing was written back");
+	}
+}
+
+/*
+ * Broken: a fault allocates a page table with the page locked, and waits for the writeback
+ * of another page, which waits for this one.  Only reclaim of cgroup v1 waits for writeback.
+ */
+static void fault_versus_writeback(void)
+{
+	long interval = number_in(WRITEBACK, "");
+	char text[32];
+
+	if (!make_group_v1())
+		return;
+	swapoff(DISK);
+	mkdir(MOUNT, 0700);
+	if (!make_ext4(DISK)) {
+		if (errno == ENOSPC)
+			skip("needs a RAM disk of %lu MB", EXT4_SIZE / MEGABYTE);
+		else
+			fail(DISK ": %m");
+	} else if (mount(DISK, MOUNT, "ext4", 0, NULL)) {
+		if (errno == ENODEV)
+			skip("needs CONFIG_EXT4_FS");
+		else
+			fail("mount " DISK ": %m");
+	} else {
+		write_file(WRITEBACK, "100");	/* each second, and when reclaim asks for it */
+		fill_group();
+		snprintf(text, sizeof(text), "%ld", interval);
+		write_file(WRITEBACK, text);
+		umount(MOUNT);
+	}
+	remove_group();
+}
+
 /* --------------------------------------------------- a process that ends, and is reaped */
 
 #define NR_REAPED	500
@@ -522,6 +663,8 @@ static const struct suite_case cases[] = {
 	CASE(one_call_frees_all_tables),
 	CASE(idle_cpu_cost),
 	CASE(mrelease_versus_exit),
+	/* Takes the RAM disk from swap, and the memory controller from cgroup v2. */
+	CASE(fault_versus_writeback),
 	{ NULL, NULL }
 };
 

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "suite.h"
 
@@ -60,6 +62,19 @@ double now(void)
 double case_seconds(void)
 {
 	return seconds;
+}
+
+int child_status(pid_t pid, double seconds)
+{
+	double end = now() + seconds;
+	int status;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		if (now() > end)
+			return -1;
+		usleep(1000);
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 static const char *case_name(const struct suite *suite, unsigned int i)
