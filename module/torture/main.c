@@ -5,10 +5,11 @@
  *
  * A page names its address and generation in its first word, so one that is
  * wrong, was unmapped before or was freed is recognised at once.  Walkers are
- * of two kinds.  The first use the address space and call GUP-fast, with and
- * without a pin.  The others walk it from outside, on CPUs where it is not
+ * of three kinds.  The first use the address space and call GUP-fast, with and
+ * without a pin.  The second walk it from outside, on CPUs where it is not
  * active: no TLB flush waits for these, as none waits for a preempted virtual
- * CPU, so that a table which is freed too early is freed under them.
+ * CPU, so that a table which is freed too early is freed under them.  The
+ * visitors, one on each CPU, use the address space for one walk and leave it.
  *
  * Works on any kernel; nothing of the patches under test is needed.
  */
@@ -188,7 +189,7 @@ static unsigned long walked(struct torture *t, enum walk_kind kind)
 	unsigned long sum = 0;
 	unsigned int i;
 
-	for (i = 0; i < t->nr_walkers; i++)
+	for (i = 0; i < t->nr_walkers + t->nr_visitors; i++)
 		sum += READ_ONCE(t->walkers[i].walks[kind]);
 	return sum;
 }
@@ -239,7 +240,8 @@ static bool was_idle(struct torture *t)
 		idle = true;
 	}
 	for (i = 0; i < WALK_MISSED; i++) {
-		if (walked(t, i) || (i == WALK_FOREIGN && t->nr_walkers < 2))
+		if (walked(t, i) || (i == WALK_FOREIGN && t->nr_walkers < 2) ||
+		    (i == WALK_VISIT && !(enabled & TORTURE_VISITED)))
 			continue;
 		pr_alert("!!! no walk of the kind %s\n", torture_walk_names[i]);
 		idle = true;
@@ -282,18 +284,23 @@ static void print_missing(struct torture *t)
 
 /* --------------------------------------------------- what goes on meanwhile */
 
+/* @nth: any number */
+static void move_to(struct walker *w, u32 nth)
+{
+	int cpu;
+
+	cpus_read_lock();
+	cpu = cpumask_nth(nth % num_online_cpus(), cpu_online_mask);
+	set_cpus_allowed_ptr(w->task, cpumask_of(cpu));
+	cpus_read_unlock();
+}
+
 static void shuffle(struct torture *t)
 {
 	unsigned int i;
 
-	cpus_read_lock();
-	for (i = 0; i < t->nr_walkers; i++) {
-		int cpu = cpumask_nth(prandom_u32_state(&t->rnd) %
-				      num_online_cpus(), cpu_online_mask);
-
-		set_cpus_allowed_ptr(t->walkers[i].task, cpumask_of(cpu));
-	}
-	cpus_read_unlock();
+	for (i = 0; i < t->nr_walkers; i++)
+		move_to(&t->walkers[i], prandom_u32_state(&t->rnd));
 }
 
 /*
@@ -399,7 +406,7 @@ static void stop(struct torture *t)
 
 	stop_kthread(&t->onoff);
 	stop_kthread(&t->keeper);
-	for (i = 0; i < t->nr_walkers; i++)
+	for (i = 0; i < t->nr_walkers + t->nr_visitors; i++)
 		stop_kthread(&t->walkers[i].task);
 	ptwalk_detach(probes, NR_PROBES);
 }
@@ -414,6 +421,7 @@ static bool good_region(const struct torture_region *r)
 static int start(struct torture *t)
 {
 	unsigned int i;
+	bool visits;
 
 	if (t->mm || t->ended)
 		return -EBUSY;
@@ -432,14 +440,17 @@ static int start(struct torture *t)
 	print_parameters(t, "Start of test:");
 	print_missing(t);
 	probes_start(t);
-	for (i = 0; i < t->nr_walkers; i++) {
+	for (i = 0; i < t->nr_walkers + t->nr_visitors; i++) {
+		visits = i >= t->nr_walkers;
 		t->walkers[i].torture = t;
 		t->walkers[i].id = i;
 		prandom_seed_state(&t->walkers[i].rnd, t->seed + i);
-		t->walkers[i].task = start_kthread(torture_walker, &t->walkers[i],
-						   "walker");
+		t->walkers[i].task = start_kthread(visits ? torture_visitor : torture_walker,
+						   &t->walkers[i], visits ? "visitor" : "walker");
 		if (!t->walkers[i].task)
 			return -ENOMEM;
+		if (visits)
+			move_to(&t->walkers[i], i - t->nr_walkers);
 	}
 	t->keeper = start_kthread(keeper_fn, t, "keeper");
 	if (!t->keeper)
@@ -490,7 +501,8 @@ static struct torture *new_torture(void)
 	if (!t)
 		return NULL;
 	t->nr_walkers = how_many_walkers();
-	t->walkers = kcalloc(t->nr_walkers, sizeof(*t->walkers), GFP_KERNEL);
+	t->nr_visitors = num_online_cpus();
+	t->walkers = kcalloc(t->nr_walkers + t->nr_visitors, sizeof(*t->walkers), GFP_KERNEL);
 	t->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!t->walkers || !t->page) {
 		if (t->page)
