@@ -25,6 +25,8 @@ enum walk_kind {
 	NR_WALKS
 };
 
+#define TORTURE_MAX_VISITORS	1024
+
 /* While these run there are visits. */
 #define TORTURE_VISITED	(BIT(TORTURE_DONTNEED) | BIT(TORTURE_MUNMAP) | BIT(TORTURE_MREMAP) | \
 			 BIT(TORTURE_UNSHARE) | BIT(TORTURE_RECLAIM))
@@ -56,6 +58,7 @@ struct walker {
  * @nr_walkers: number of walkers
  * @nr_visitors: number of visitors, one on each CPU
  * @walkers: the walkers, and behind them the visitors
+ * @visiting: whether visitors visit now
  * @keeper: kthread that prints statistics, moves walkers, and ends the test
  * @onoff: kthread that takes CPUs offline
  * @nr_onoff: how often it did
@@ -78,6 +81,7 @@ struct torture {
 	unsigned int nr_regions;
 	unsigned int nr_walkers, nr_visitors;
 	struct walker *walkers;
+	bool visiting;
 	struct task_struct *keeper, *onoff;
 	unsigned long nr_onoff;
 	atomic_long_t nr_fails[TORTURE_NR_FAILS];

@@ -43,6 +43,10 @@ static int nwalkers = -1;
 module_param(nwalkers, int, 0444);
 MODULE_PARM_DESC(nwalkers, "kthreads that walk, 128 at most, -1 for one to two CPUs");
 
+static int nvisitors = -1;
+module_param(nvisitors, int, 0444);
+MODULE_PARM_DESC(nvisitors, "kthreads that use and leave the address space a quarter of the time, 1024 at most, -1 for one on each CPU");
+
 static char *modifiers = "all";
 module_param(modifiers, charp, 0444);
 MODULE_PARM_DESC(modifiers, "what the workload does: comma-separated names, -name to leave one out");
@@ -241,7 +245,7 @@ static bool was_idle(struct torture *t)
 	}
 	for (i = 0; i < WALK_MISSED; i++) {
 		if (walked(t, i) || (i == WALK_FOREIGN && t->nr_walkers < 2) ||
-		    (i == WALK_VISIT && !(enabled & TORTURE_VISITED)))
+		    (i == WALK_VISIT && !(t->nr_visitors && enabled & TORTURE_VISITED)))
 			continue;
 		pr_alert("!!! no walk of the kind %s\n", torture_walk_names[i]);
 		idle = true;
@@ -261,8 +265,8 @@ static bool has_failed(struct torture *t)
 
 static void print_parameters(struct torture *t, const char *title)
 {
-	pr_info("%s nwalkers=%u modifiers=%s duration=%u stat_interval=%u shuffle_interval=%u focus_interval=%u onoff_interval=%u hold_us=%u stay_us=%u settle=%d seed=%u\n",
-		title, t->nr_walkers, modifiers, duration, stat_interval,
+	pr_info("%s nwalkers=%u nvisitors=%u modifiers=%s duration=%u stat_interval=%u shuffle_interval=%u focus_interval=%u onoff_interval=%u hold_us=%u stay_us=%u settle=%d seed=%u\n",
+		title, t->nr_walkers, t->nr_visitors, modifiers, duration, stat_interval,
 		shuffle_interval, focus_interval, onoff_interval,
 		torture_hold_us, torture_stay_us, settle, t->seed);
 }
@@ -305,7 +309,7 @@ static void shuffle(struct torture *t)
 
 /*
  * Modifiers wait for each other, above all for mmap_lock.  Half of the time,
- * only some of them run.
+ * only some of them run.  A quarter of the time, all of them run with visitors.
  */
 static void focus(struct torture *t)
 {
@@ -316,6 +320,8 @@ static void focus(struct torture *t)
 		mask &= BIT(TORTURE_COLLAPSE);
 	else if (random % 4 == 1)
 		mask &= BIT(random / 4 % TORTURE_NR_OPS);
+	/* They take the time of all CPUs. */
+	WRITE_ONCE(t->visiting, random % 4 == 3);
 	WRITE_ONCE(t->ctl->focus, mask ?: t->ctl->enabled);
 }
 
@@ -437,6 +443,7 @@ static int start(struct torture *t)
 	t->owner = current->files;
 	t->began = jiffies;
 	WRITE_ONCE(t->ctl->focus, t->ctl->enabled);
+	t->visiting = true;
 	print_parameters(t, "Start of test:");
 	print_missing(t);
 	probes_start(t);
@@ -501,7 +508,7 @@ static struct torture *new_torture(void)
 	if (!t)
 		return NULL;
 	t->nr_walkers = how_many_walkers();
-	t->nr_visitors = num_online_cpus();
+	t->nr_visitors = nvisitors < 0 ? num_online_cpus() : nvisitors;
 	t->walkers = kcalloc(t->nr_walkers + t->nr_visitors, sizeof(*t->walkers), GFP_KERNEL);
 	t->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!t->walkers || !t->page) {
@@ -667,6 +674,11 @@ static int __init parse_modifiers(void)
 
 static int __init check_walkers(void)
 {
+	if (nvisitors < -1 || nvisitors > TORTURE_MAX_VISITORS) {
+		pr_err("nvisitors=%d is out of range: 0 to %d, or -1\n", nvisitors,
+		       TORTURE_MAX_VISITORS);
+		return -EINVAL;
+	}
 	if (nwalkers == -1 || (nwalkers >= 1 && nwalkers <= TORTURE_MAX_WALKERS))
 		return 0;
 	pr_err("nwalkers=%d is out of range: 1 to %d, or -1\n", nwalkers,

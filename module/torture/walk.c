@@ -344,7 +344,7 @@ static void visit(struct torture *t, struct walker *w)
 }
 
 /**
- * torture_visitor() - function of a kthread that uses and leaves the mm all the time
+ * torture_visitor() - function of a kthread that uses and leaves the mm without pause
  * @walker: which one
  *
  * What decides which CPUs to flush or interrupt must follow.
@@ -358,7 +358,8 @@ int torture_visitor(void *walker)
 
 	set_user_nice(current, MAX_NICE);
 	while (!kthread_should_stop()) {
-		if (!(READ_ONCE(t->ctl->focus) & TORTURE_VISITED)) {
+		if (!READ_ONCE(t->visiting) ||
+		    !(READ_ONCE(t->ctl->focus) & TORTURE_VISITED)) {
 			usleep_range(10000, 20000);
 			continue;
 		}
