@@ -27,6 +27,35 @@ bool make_group(void)
 	return true;
 }
 
+/*
+ * A group of v2 that was removed keeps the controller until its last page is free.  With
+ * neither CONFIG_MEMCG nor CONFIG_MEMCG_V1 there is no limit to set.
+ */
+bool make_group_v1(void)
+{
+	double end = now() + 10;
+	int err;
+
+	mkdir(CGROUP, 0700);
+	do
+		err = mount("cgroup", CGROUP, "cgroup", 0, "memory") ? errno : 0;
+	while (err == EBUSY && now() < end && !usleep(10000));
+	if (err == EBUSY) {
+		fail("the memory controller is busy");
+		return false;
+	}
+	if (err || access(CGROUP "/memory.usage_in_bytes", F_OK)) {
+		skip("needs CONFIG_MEMCG_V1");
+		umount(CGROUP);
+		return false;
+	}
+	if (mkdir(GROUP, 0700)) {
+		fail("mkdir " GROUP ": %m");
+		return false;
+	}
+	return true;
+}
+
 bool join_group(void)
 {
 	return write_file(GROUP "/cgroup.procs", "0");

@@ -18,6 +18,15 @@
 bool make_group(void);
 
 /**
+ * make_group_v1() - the same with cgroup v1, whose files have other names
+ *
+ * Until GROUP is removed, make_group() skips.
+ *
+ * Return: whether it is there.
+ */
+bool make_group_v1(void);
+
+/**
  * join_group() - move this process into GROUP
  *
  * What it has allocated before stays charged to where it was.

@@ -37,23 +37,6 @@ static size_t page_size;
 /* Exit status of a child. */
 enum { OK, WRONG, NO_MEMORY, REFUSED, BUSY, CANNOT };
 
-/*
- * What a child returns, or 128 and the signal that killed it; -1 if it has not
- * ended in time.  Nothing can end a process that hangs in the kernel.
- */
-static int child_status(pid_t pid, double seconds)
-{
-	double end = now() + seconds;
-	int status;
-
-	while (!waitpid(pid, &status, WNOHANG)) {
-		if (now() > end)
-			return -1;
-		usleep(1000);
-	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 static char *map_at(char *addr, size_t len, int flags, int fd, off_t offset)
 {
 	char *p = mmap(addr, len, PROT_READ | PROT_WRITE,

@@ -6,7 +6,10 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "suite.h"
 
@@ -62,6 +65,19 @@ double case_seconds(void)
 	return seconds;
 }
 
+int child_status(pid_t pid, double seconds)
+{
+	double end = now() + seconds;
+	int status;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		if (now() > end)
+			return -1;
+		usleep(1000);
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 static const char *case_name(const struct suite *suite, unsigned int i)
 {
 	return suite->cases ? suite->cases[i].name : suite->case_name(i);
@@ -77,12 +93,13 @@ static void run_case(const struct suite *suite, unsigned int i)
 
 int run_suite(const struct suite *suite, int argc, char **argv)
 {
-	const char *glob = argc > 1 ? argv[1] : "*", *name;
+	const char *glob = argc > 1 ? argv[1] : "*", *name, *param = argc > 2 ? argv[2] : "";
 	unsigned int n = 0, bad = 0, i;
 
 	seconds = suite->seconds;
-	if (argc > 2)
-		sscanf(argv[2], "seconds=%lf", &seconds);
+	/* The last one counts. */
+	for (; (param = strstr(param, "seconds=")); param++)
+		sscanf(param, "seconds=%lf", &seconds);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (i = 0; (name = case_name(suite, i)); i++)
 		n += !fnmatch(glob, name, 0);

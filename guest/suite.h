@@ -8,6 +8,7 @@
 #define GUEST_SUITE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /**
  * struct suite_case - a case that is a function
@@ -81,5 +82,15 @@ double now(void);
  * Return: seconds.
  */
 double case_seconds(void);
+
+/**
+ * child_status() - wait for a child
+ * @pid: the child
+ * @seconds: how long; nothing can end a process that hangs in the kernel
+ *
+ * Return: what it returns, or 128 and the signal that killed it; -1 if it has not ended in
+ *	time.
+ */
+int child_status(pid_t pid, double seconds);
 
 #endif /* GUEST_SUITE_H */

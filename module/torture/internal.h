@@ -20,9 +20,16 @@ enum walk_kind {
 	WALK_PIN,
 	WALK_OWN,
 	WALK_FOREIGN,
+	WALK_VISIT,
 	WALK_MISSED,
 	NR_WALKS
 };
+
+#define TORTURE_MAX_VISITORS	1024
+
+/* While these run there are visits. */
+#define TORTURE_VISITED	(BIT(TORTURE_DONTNEED) | BIT(TORTURE_MUNMAP) | BIT(TORTURE_MREMAP) | \
+			 BIT(TORTURE_UNSHARE) | BIT(TORTURE_RECLAIM))
 
 /**
  * struct walker - a kthread that walks
@@ -49,7 +56,9 @@ struct walker {
  * @regions: copy of its regions at TORTURE_START
  * @nr_regions: number of these
  * @nr_walkers: number of walkers
- * @walkers: the walkers
+ * @nr_visitors: number of visitors, one on each CPU
+ * @walkers: the walkers, and behind them the visitors
+ * @visiting: whether visitors visit now
  * @keeper: kthread that prints statistics, moves walkers, and ends the test
  * @onoff: kthread that takes CPUs offline
  * @nr_onoff: how often it did
@@ -70,8 +79,9 @@ struct torture {
 	struct files_struct *owner;
 	struct torture_region regions[TORTURE_MAX_REGIONS];
 	unsigned int nr_regions;
-	unsigned int nr_walkers;
+	unsigned int nr_walkers, nr_visitors;
 	struct walker *walkers;
+	bool visiting;
 	struct task_struct *keeper, *onoff;
 	unsigned long nr_onoff;
 	atomic_long_t nr_fails[TORTURE_NR_FAILS];
@@ -90,5 +100,6 @@ extern unsigned int torture_hold_us, torture_stay_us;
 extern struct cpumask torture_staying;
 
 int torture_walker(void *walker);
+int torture_visitor(void *walker);
 
 #endif /* _PTWALK_TORTURE_MODULE_H */

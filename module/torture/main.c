@@ -5,10 +5,11 @@
  *
  * A page names its address and generation in its first word, so one that is
  * wrong, was unmapped before or was freed is recognised at once.  Walkers are
- * of two kinds.  The first use the address space and call GUP-fast, with and
- * without a pin.  The others walk it from outside, on CPUs where it is not
+ * of three kinds.  The first use the address space and call GUP-fast, with and
+ * without a pin.  The second walk it from outside, on CPUs where it is not
  * active: no TLB flush waits for these, as none waits for a preempted virtual
- * CPU, so that a table which is freed too early is freed under them.
+ * CPU, so that a table which is freed too early is freed under them.  The
+ * visitors, one on each CPU, use the address space for one walk and leave it.
  *
  * Works on any kernel; nothing of the patches under test is needed.
  */
@@ -41,6 +42,10 @@
 static int nwalkers = -1;
 module_param(nwalkers, int, 0444);
 MODULE_PARM_DESC(nwalkers, "kthreads that walk, 128 at most, -1 for one to two CPUs");
+
+static int nvisitors = -1;
+module_param(nvisitors, int, 0444);
+MODULE_PARM_DESC(nvisitors, "kthreads that use and leave the address space a quarter of the time, 1024 at most, -1 for one on each CPU");
 
 static char *modifiers = "all";
 module_param(modifiers, charp, 0444);
@@ -188,7 +193,7 @@ static unsigned long walked(struct torture *t, enum walk_kind kind)
 	unsigned long sum = 0;
 	unsigned int i;
 
-	for (i = 0; i < t->nr_walkers; i++)
+	for (i = 0; i < t->nr_walkers + t->nr_visitors; i++)
 		sum += READ_ONCE(t->walkers[i].walks[kind]);
 	return sum;
 }
@@ -239,7 +244,8 @@ static bool was_idle(struct torture *t)
 		idle = true;
 	}
 	for (i = 0; i < WALK_MISSED; i++) {
-		if (walked(t, i) || (i == WALK_FOREIGN && t->nr_walkers < 2))
+		if (walked(t, i) || (i == WALK_FOREIGN && t->nr_walkers < 2) ||
+		    (i == WALK_VISIT && !(t->nr_visitors && enabled & TORTURE_VISITED)))
 			continue;
 		pr_alert("!!! no walk of the kind %s\n", torture_walk_names[i]);
 		idle = true;
@@ -259,8 +265,8 @@ static bool has_failed(struct torture *t)
 
 static void print_parameters(struct torture *t, const char *title)
 {
-	pr_info("%s nwalkers=%u modifiers=%s duration=%u stat_interval=%u shuffle_interval=%u focus_interval=%u onoff_interval=%u hold_us=%u stay_us=%u settle=%d seed=%u\n",
-		title, t->nr_walkers, modifiers, duration, stat_interval,
+	pr_info("%s nwalkers=%u nvisitors=%u modifiers=%s duration=%u stat_interval=%u shuffle_interval=%u focus_interval=%u onoff_interval=%u hold_us=%u stay_us=%u settle=%d seed=%u\n",
+		title, t->nr_walkers, t->nr_visitors, modifiers, duration, stat_interval,
 		shuffle_interval, focus_interval, onoff_interval,
 		torture_hold_us, torture_stay_us, settle, t->seed);
 }
@@ -282,23 +288,28 @@ static void print_missing(struct torture *t)
 
 /* --------------------------------------------------- what goes on meanwhile */
 
+/* @nth: any number */
+static void move_to(struct walker *w, u32 nth)
+{
+	int cpu;
+
+	cpus_read_lock();
+	cpu = cpumask_nth(nth % num_online_cpus(), cpu_online_mask);
+	set_cpus_allowed_ptr(w->task, cpumask_of(cpu));
+	cpus_read_unlock();
+}
+
 static void shuffle(struct torture *t)
 {
 	unsigned int i;
 
-	cpus_read_lock();
-	for (i = 0; i < t->nr_walkers; i++) {
-		int cpu = cpumask_nth(prandom_u32_state(&t->rnd) %
-				      num_online_cpus(), cpu_online_mask);
-
-		set_cpus_allowed_ptr(t->walkers[i].task, cpumask_of(cpu));
-	}
-	cpus_read_unlock();
+	for (i = 0; i < t->nr_walkers; i++)
+		move_to(&t->walkers[i], prandom_u32_state(&t->rnd));
 }
 
 /*
  * Modifiers wait for each other, above all for mmap_lock.  Half of the time,
- * only some of them run.
+ * only some of them run.  A quarter of the time, all of them run with visitors.
  */
 static void focus(struct torture *t)
 {
@@ -309,6 +320,8 @@ static void focus(struct torture *t)
 		mask &= BIT(TORTURE_COLLAPSE);
 	else if (random % 4 == 1)
 		mask &= BIT(random / 4 % TORTURE_NR_OPS);
+	/* They take the time of all CPUs. */
+	WRITE_ONCE(t->visiting, random % 4 == 3);
 	WRITE_ONCE(t->ctl->focus, mask ?: t->ctl->enabled);
 }
 
@@ -399,7 +412,7 @@ static void stop(struct torture *t)
 
 	stop_kthread(&t->onoff);
 	stop_kthread(&t->keeper);
-	for (i = 0; i < t->nr_walkers; i++)
+	for (i = 0; i < t->nr_walkers + t->nr_visitors; i++)
 		stop_kthread(&t->walkers[i].task);
 	ptwalk_detach(probes, NR_PROBES);
 }
@@ -414,6 +427,7 @@ static bool good_region(const struct torture_region *r)
 static int start(struct torture *t)
 {
 	unsigned int i;
+	bool visits;
 
 	if (t->mm || t->ended)
 		return -EBUSY;
@@ -429,17 +443,21 @@ static int start(struct torture *t)
 	t->owner = current->files;
 	t->began = jiffies;
 	WRITE_ONCE(t->ctl->focus, t->ctl->enabled);
+	t->visiting = true;
 	print_parameters(t, "Start of test:");
 	print_missing(t);
 	probes_start(t);
-	for (i = 0; i < t->nr_walkers; i++) {
+	for (i = 0; i < t->nr_walkers + t->nr_visitors; i++) {
+		visits = i >= t->nr_walkers;
 		t->walkers[i].torture = t;
 		t->walkers[i].id = i;
 		prandom_seed_state(&t->walkers[i].rnd, t->seed + i);
-		t->walkers[i].task = start_kthread(torture_walker, &t->walkers[i],
-						   "walker");
+		t->walkers[i].task = start_kthread(visits ? torture_visitor : torture_walker,
+						   &t->walkers[i], visits ? "visitor" : "walker");
 		if (!t->walkers[i].task)
 			return -ENOMEM;
+		if (visits)
+			move_to(&t->walkers[i], i - t->nr_walkers);
 	}
 	t->keeper = start_kthread(keeper_fn, t, "keeper");
 	if (!t->keeper)
@@ -490,7 +508,8 @@ static struct torture *new_torture(void)
 	if (!t)
 		return NULL;
 	t->nr_walkers = how_many_walkers();
-	t->walkers = kcalloc(t->nr_walkers, sizeof(*t->walkers), GFP_KERNEL);
+	t->nr_visitors = nvisitors < 0 ? num_online_cpus() : nvisitors;
+	t->walkers = kcalloc(t->nr_walkers + t->nr_visitors, sizeof(*t->walkers), GFP_KERNEL);
 	t->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!t->walkers || !t->page) {
 		if (t->page)
@@ -655,6 +674,11 @@ static int __init parse_modifiers(void)
 
 static int __init check_walkers(void)
 {
+	if (nvisitors < -1 || nvisitors > TORTURE_MAX_VISITORS) {
+		pr_err("nvisitors=%d is out of range: 0 to %d, or -1\n", nvisitors,
+		       TORTURE_MAX_VISITORS);
+		return -EINVAL;
+	}
 	if (nwalkers == -1 || (nwalkers >= 1 && nwalkers <= TORTURE_MAX_WALKERS))
 		return 0;
 	pr_err("nwalkers=%d is out of range: 1 to %d, or -1\n", nwalkers,

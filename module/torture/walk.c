@@ -22,7 +22,7 @@
 struct cpumask torture_staying;
 
 const char * const torture_walk_names[NR_WALKS] = {
-	"get", "pin", "walk", "foreign", "missed"
+	"get", "pin", "walk", "foreign", "visit", "missed"
 };
 
 const char * const torture_fail_names[TORTURE_NR_FAILS] = {
@@ -315,6 +315,60 @@ static void walk_somewhere(struct torture *t, struct walker *w)
 	/* Collapse and migration succeed only without references. */
 	if (random % (current->mm ? 16 : 64) == 0)
 		usleep_range(500, 1000);
+}
+
+/* Reads an address by the translation of this CPU, without a fault. */
+static bool read_user(struct torture *t, struct look *l)
+{
+	unsigned long left;
+
+	pagefault_disable();
+	left = __copy_from_user_inatomic(&l->word, (void __user *)l->addr, sizeof(l->word));
+	pagefault_enable();
+	if (!left)
+		judge(t, l, WALK_VISIT);
+	return !left;
+}
+
+/* Where a flush does not wait, the CPU may still have a translation. */
+static void visit(struct torture *t, struct walker *w)
+{
+	enum walk_kind kind;
+	struct look l = {};
+
+	choose(t, w, &l);
+	kind = walk(t, w, &l, WALK_VISIT);
+	if (!t->ctl->settle && read_user(t, &l))
+		kind = WALK_VISIT;
+	w->walks[kind]++;
+}
+
+/**
+ * torture_visitor() - function of a kthread that uses and leaves the mm without pause
+ * @walker: which one
+ *
+ * What decides which CPUs to flush or interrupt must follow.
+ *
+ * Return: 0.
+ */
+int torture_visitor(void *walker)
+{
+	struct walker *w = walker;
+	struct torture *t = w->torture;
+
+	set_user_nice(current, MAX_NICE);
+	while (!kthread_should_stop()) {
+		if (!READ_ONCE(t->visiting) ||
+		    !(READ_ONCE(t->ctl->focus) & TORTURE_VISITED)) {
+			usleep_range(10000, 20000);
+			continue;
+		}
+		kthread_use_mm(t->mm);
+		visit(t, w);
+		kthread_unuse_mm(t->mm);
+		cond_resched();
+	}
+	return 0;
 }
 
 /**
