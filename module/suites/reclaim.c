@@ -16,6 +16,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/rmap.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -1017,6 +1018,192 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 			percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
 }
 
+/* How long a zap is held.  On a kernel that is right, it is held that long. */
+#define HELD_NS		(2 * NSEC_PER_SEC)
+
+/**
+ * struct held_zap - a zap that has cleared entries, and is held before it flushes the TLB
+ * @task: the task that zaps; NULL before and after
+ * @folio: what is mapped at PTWALK_BASE
+ * @mapping: its file
+ * @stored: a thread has stored to it, and has its TLB entry
+ * @go: the entries are clear
+ * @cleaned: another thread has handled the folio, by its rmap
+ * @done: nothing more happens before the flush
+ * @mapped: the folio was mapped after it was unmapped
+ * @ret: what the last store returned
+ */
+struct held_zap {
+	struct task_struct *task;
+	struct folio *folio;
+	struct address_space *mapping;
+	bool stored, go, cleaned, done, mapped;
+	int ret;
+};
+
+static bool held_is(const bool *what)
+{
+	/* Pairs with the release in held_now(). */
+	return smp_load_acquire(what);
+}
+
+static void held_now(bool *what)
+{
+	/* Pairs with the acquire in held_is(). */
+	smp_store_release(what, true);
+}
+
+static bool spin_until(const bool *what, u64 ns)
+{
+	u64 end = ktime_get_mono_fast_ns() + ns;
+
+	while (!held_is(what) && ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+	return held_is(what);
+}
+
+/* The zap adjusts the counter of pages with the lock of the table held. */
+static void hold_zap(void *data, struct mm_struct *mm, int member)
+{
+	struct held_zap *held = data;
+
+	if (current != READ_ONCE(held->task))
+		return;
+	WRITE_ONCE(held->task, NULL);
+	held_now(&held->go);
+	spin_until(&held->done, HELD_NS);
+}
+
+static struct held_zap *enter_held_zap(struct kunit *test)
+{
+	struct held_zap *held = ptwalk_zalloc(test, sizeof(*held));
+	struct file *file;
+
+	if (num_online_cpus() < 3)
+		kunit_skip(test, "needs three CPUs");
+	ptwalk_mm_enter(test);
+	file = ptwalk_own_file(test, ptwalk_shmem_file(2 * PMD_SIZE));
+	ptwalk_map_file(test, file, PTWALK_BASE, 2 * PMD_SIZE);
+	ptwalk_no_huge(test, PTWALK_BASE, 2 * PMD_SIZE);
+	touch_tables(test, 2, 1);
+	held->folio = page_folio(ptwalk_page(PTWALK_BASE));
+	held->mapping = file->f_mapping;
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "rss_stat", hold_zap, held));
+	return held;
+}
+
+static void zap_held(struct kunit *test, struct held_zap *held,
+		     struct ptwalk_crew *crew)
+{
+	int ret;
+
+	WRITE_ONCE(held->task, current);
+	ret = ptwalk_zap(PTWALK_BASE, PMD_SIZE);
+	WRITE_ONCE(held->task, NULL);
+	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_EQ(test, 0, ret);
+	KUNIT_ASSERT_TRUE_MSG(test, held->go, "the zap was not held");
+}
+
+/* As writeback does before it writes the folio */
+static void clean_folio(struct held_zap *held)
+{
+	folio_lock(held->folio);
+	if (folio_mkclean(held->folio))
+		folio_mark_dirty(held->folio);
+	folio_test_clear_dirty(held->folio);
+	folio_unlock(held->folio);
+	held_now(&held->cleaned);
+}
+
+/*
+ * Stores while the TLB has the page, then once more after it was cleaned.  Without
+ * preemption, so that nothing else uses the TLB of this CPU, and without faults.
+ */
+static void store_by_stale_entry(struct held_zap *held)
+{
+	u64 end = ktime_get_mono_fast_ns() + 10 * NSEC_PER_SEC, value = 0;
+	u64 __user *ptr = (u64 __user *)PTWALK_BASE;
+	bool cleaned = false;
+
+	held->ret = put_user(value, ptr);
+	preempt_disable();
+	do {
+		cleaned = held_is(&held->cleaned);
+		value++;
+		held->ret = copy_to_user_nofault(ptr, &value, sizeof(value));
+		held_now(&held->stored);
+	} while (!cleaned && !held->ret && ktime_get_mono_fast_ns() < end);
+	preempt_enable();
+	if (held->ret || !cleaned) {
+		while (!held_is(&held->cleaned) && ktime_get_mono_fast_ns() < end)
+			cond_resched();
+		held->ret = put_user(value, ptr);
+	}
+	held_now(&held->done);
+}
+
+static void clean_and_store(void *arg, unsigned int id)
+{
+	struct held_zap *held = arg;
+
+	if (id && !held->stored)
+		store_by_stale_entry(held);
+	else if (!id && held_is(&held->go) && !held->cleaned)
+		clean_folio(held);
+}
+
+/*
+ * Broken: a store to a file never reaches the disk: it comes by a stale TLB entry after
+ * writeback has cleaned the page.
+ */
+static void no_store_is_lost_in_writeback(struct kunit *test)
+{
+	struct held_zap *held;
+	struct ptwalk_crew *crew;
+	struct cpumask two;
+
+	if (IS_ENABLED(CONFIG_PPC64))
+		kunit_skip(test, "QEMU does not wait for a tlbie");
+	held = enter_held_zap(test);
+	ptwalk_next_cpus(&two, 2);
+	crew = ptwalk_crew(test, current->mm, &two, clean_and_store, held);
+	KUNIT_ASSERT_TRUE(test, spin_until(&held->stored, 10 * NSEC_PER_SEC));
+	zap_held(test, held, crew);
+	KUNIT_EXPECT_TRUE(test, held->cleaned);
+	KUNIT_EXPECT_EQ(test, 0, held->ret);
+	folio_lock(held->folio);
+	KUNIT_EXPECT_TRUE_MSG(test, folio_test_dirty(held->folio) ||
+				    folio_mkclean(held->folio),
+			      "the page is clean after a store");
+	folio_mark_dirty(held->folio);
+	folio_unlock(held->folio);
+}
+
+static void unmap_file(void *arg, unsigned int id)
+{
+	struct held_zap *held = arg;
+
+	if (!held_is(&held->go) || held->done)
+		return;
+	unmap_mapping_range(held->mapping, 0, PAGE_SIZE, 1);
+	held->mapped = folio_mapped(held->folio);
+	held_now(&held->done);
+}
+
+/* Broken: truncation of a file removes a page that is still mapped. */
+static void unmapped_file_page_is_not_mapped(struct kunit *test)
+{
+	struct held_zap *held = enter_held_zap(test);
+	struct ptwalk_crew *crew;
+
+	crew = ptwalk_crew(test, NULL, cpumask_of(ptwalk_other_cpu()), unmap_file,
+			   held);
+	zap_held(test, held, crew);
+	KUNIT_EXPECT_TRUE(test, held->done);
+	KUNIT_EXPECT_FALSE(test, held->mapped);
+}
+
 /* How many pages of each table the threads of a race use. */
 #define NR_PAGES	4
 /* More threads would only keep MADV_DONTNEED from taking its locks. */
@@ -1499,8 +1686,6 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct flushes *flushes;
 
-	if (PTWALK_V7 && !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT))
-		kunit_skip(test, "needs a CPU with the bug itlb_multihit");
 	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, 0);
@@ -1690,6 +1875,8 @@ static struct kunit_case reclaim_cases[] = {
 #endif
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
+	KUNIT_CASE(no_store_is_lost_in_writeback),
+	KUNIT_CASE(unmapped_file_page_is_not_mapped),
 	KUNIT_CASE_SLOW(no_store_is_lost),
 	KUNIT_CASE_SLOW(no_store_is_lost_by_parts),
 	KUNIT_CASE_SLOW(no_store_is_lost_in_a_run),
