@@ -12,11 +12,14 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/ktime.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/perf_event.h>
 #include <linux/rmap.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -1204,6 +1207,131 @@ static void unmapped_file_page_is_not_mapped(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, held->mapped);
 }
 
+/*
+ * Not with memory cgroups, whose address spaces have an owner.  On x86 the exception
+ * comes after the load.
+ */
+#if PTWALK_V7 && defined(CONFIG_X86_64) && defined(CONFIG_LRU_GEN_WALKS_MMU) && \
+	!defined(CONFIG_MEMCG)
+#define HAS_AGING
+
+/**
+ * struct aging - the aging walk of MGLRU, held when it has loaded the entry of a table
+ * @task: the kthread that walks; NULL before the walk, and from when it is held
+ * @inside: it is held
+ * @go: it may go on
+ * @late: it went on by itself
+ * @left: it has ended
+ * @ret: what the request to walk returned
+ */
+struct aging {
+	struct task_struct *task;
+	bool inside, go, late, left;
+	int ret;
+};
+
+/* Debug exception, by a load of the entry */
+static void hold_aging(struct perf_event *bp, struct perf_sample_data *data,
+		       struct pt_regs *regs)
+{
+	struct aging *aging = bp->overflow_handler_context;
+
+	if (current != READ_ONCE(aging->task))
+		return;
+	WRITE_ONCE(aging->task, NULL);
+	held_now(&aging->inside);
+	aging->late = !spin_until(&aging->go, ptwalk_hold_ms * NSEC_PER_MSEC);
+}
+
+static void age(void *arg, unsigned int id)
+{
+	struct aging *aging = arg;
+
+	WRITE_ONCE(aging->task, current);
+	aging->ret = ptwalk_file_write("/sys/kernel/debug/lru_gen", "+ 0 0 0 200 1");
+	WRITE_ONCE(aging->task, NULL);
+	held_now(&aging->left);
+	ptwalk_wait_for_stop();
+}
+
+static void release_bp(void *bp)
+{
+	perf_event_release_kernel(bp);
+}
+
+/* The aging walk finds @mm in a list, as that of a process.  Next to it is that of init. */
+static void list_for_aging(struct kunit *test, struct mm_struct *mm)
+{
+	struct pid *pid = find_get_pid(1);
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
+	struct mm_struct *init;
+
+	put_pid(pid);
+	KUNIT_ASSERT_NOT_NULL(test, task);
+	init = get_task_mm(task);
+	put_task_struct(task);
+	KUNIT_ASSERT_NOT_NULL(test, init);
+	/* Nothing else forks or ends now, so the lock of the list is not needed. */
+	list_add(&mm->lru_gen.list, &init->lru_gen.list);
+	mmput(init);
+}
+
+static struct aging *start_aging(struct kunit *test, struct mm_struct *mm)
+{
+	struct aging *aging = ptwalk_zalloc(test, sizeof(*aging));
+	int cpu = ptwalk_other_cpu();
+	struct perf_event_attr attr;
+	struct perf_event *bp;
+
+	list_for_aging(test, mm);
+	hw_breakpoint_init(&attr);
+	attr.bp_addr = (unsigned long)ptwalk_pmd_offset(mm, PTWALK_BASE);
+	attr.bp_len = HW_BREAKPOINT_LEN_8;
+	attr.bp_type = HW_BREAKPOINT_RW;
+	bp = perf_event_create_kernel_counter(&attr, cpu, NULL, hold_aging, aging);
+	if (IS_ERR(bp))
+		kunit_skip(test, "no hardware breakpoint (%ld)", PTR_ERR(bp));
+	ptwalk_at_end(test, release_bp, bp);
+	ptwalk_crew(test, NULL, cpumask_of(cpu), age, aging);
+	while (!held_is(&aging->inside) && !held_is(&aging->left))
+		cpu_relax();
+	KUNIT_ASSERT_TRUE_MSG(test, aging->inside, "the table was not walked (%d)",
+			      aging->ret);
+	return aging;
+}
+
+/* Broken: the aging walk of MGLRU clears bits in a page that was a page table once. */
+static void aging_leaves_vanished_table_alone(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 2);
+	pte_t *table = ptwalk_table(mm, PTWALK_BASE);
+	pte_t *other = ptwalk_table(mm, table_addr(1));
+	struct aging *aging;
+	bool young;
+
+	/* So many that the first ones are on the list of their generation */
+	ptwalk_fill(test, table_addr(1), 64 * PAGE_SIZE, 1);
+	aging = start_aging(test, mm);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	/*
+	 * Keeps the table until it is looked at.  The entry stands for what its page may
+	 * hold after a grace period.
+	 */
+	rcu_read_lock();
+	set_pte(table, pte_mkyoung(ptep_get(other)));
+	held_now(&aging->go);
+	spin_until(&aging->left, 10 * NSEC_PER_SEC);
+	young = pte_young(ptep_get(table));
+	set_pte(table, __pte(0));
+	rcu_read_unlock();
+	KUNIT_EXPECT_TRUE(test, aging->left);
+	KUNIT_EXPECT_FALSE(test, aging->late);
+	KUNIT_EXPECT_EQ(test, 0, aging->ret);
+	KUNIT_EXPECT_TRUE_MSG(test, young, "the walk has written to a detached table");
+}
+#endif
+
 /* How many pages of each table the threads of a race use. */
 #define NR_PAGES	4
 /* More threads would only keep MADV_DONTNEED from taking its locks. */
@@ -1877,6 +2005,9 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
 	KUNIT_CASE(no_store_is_lost_in_writeback),
 	KUNIT_CASE(unmapped_file_page_is_not_mapped),
+#ifdef HAS_AGING
+	KUNIT_CASE(aging_leaves_vanished_table_alone),
+#endif
 	KUNIT_CASE_SLOW(no_store_is_lost),
 	KUNIT_CASE_SLOW(no_store_is_lost_by_parts),
 	KUNIT_CASE_SLOW(no_store_is_lost_in_a_run),
