@@ -1021,6 +1021,7 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 			percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
 }
 
+#if PTWALK_V7
 /* How long a zap is held.  On a kernel that is right, it is held that long. */
 #define HELD_NS		(2 * NSEC_PER_SEC)
 
@@ -1206,6 +1207,8 @@ static void unmapped_file_page_is_not_mapped(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, held->done);
 	KUNIT_EXPECT_FALSE(test, held->mapped);
 }
+
+#endif /* PTWALK_V7 */
 
 /*
  * Not with memory cgroups, whose address spaces have an owner.  On x86 the exception
@@ -2094,8 +2097,10 @@ static struct kunit_case reclaim_cases[] = {
 #endif
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
+#if PTWALK_V7
 	KUNIT_CASE(no_store_is_lost_in_writeback),
 	KUNIT_CASE(unmapped_file_page_is_not_mapped),
+#endif
 #ifdef HAS_AGING
 	KUNIT_CASE(aging_leaves_vanished_table_alone),
 #endif
