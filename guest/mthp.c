@@ -6,11 +6,13 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -20,6 +22,8 @@
 #define TRACING		"/sys/kernel/tracing/"
 #define THP		"/sys/kernel/mm/transparent_hugepage/"
 #define TABLES		4
+#define WALKERS		3
+#define FIRST_ORDER	2
 #define AREA		((char *)(1UL << 42))	/* far from all else, aligned */
 
 static size_t page_size, hpage_size;
@@ -44,7 +48,7 @@ static bool enable_only(unsigned int order)
 {
 	unsigned int i;
 
-	for (i = 2; page_size << i <= hpage_size; i++)
+	for (i = FIRST_ORDER; page_size << i <= hpage_size; i++)
 		if (i != order)
 			enable(i, "never");
 	return !order || enable(order, "always");
@@ -138,41 +142,52 @@ static void check(const char *mem)
 			fail("wrong content at %zu", i);
 }
 
+/* Lets khugepaged collapse AREA, until it has done so @want times or until @end. */
+static void let_collapse(unsigned int order, long want, double end)
+{
+	long before = collapses(order);
+
+	if (madvise(AREA, TABLES * hpage_size, MADV_HUGEPAGE))
+		fail("MADV_HUGEPAGE");
+	while (collapses(order) - before < want && now() < end)
+		usleep(20000);
+}
+
+static long folios(unsigned int order)
+{
+	return TABLES * hpage_size / (page_size << order);
+}
+
+static void report(unsigned int order, long done, long sync)
+{
+	printf("    # mthp: measure: mthp_collapse cpus=%ld ops=%ld sync=%ld order=%u\n",
+	       sysconf(_SC_NPROCESSORS_ONLN), done, sync, order);
+	if (sync)
+		fail("%ld collapses interrupted CPUs %ld times", done, sync);
+}
+
 static void collapse_broadcasts_nothing(unsigned int order)
 {
-	long want = TABLES * hpage_size / (page_size << order), before, done = 0, sync;
-	double end;
+	long want = folios(order), before, done, sync;
 
-	if (collapses(order) < 0) {
-		skip("khugepaged does not collapse into folios of order %u", order);
-		return;
-	}
 	if (!enable_only(0) || !fill(AREA) || !enable_only(order) || !count_start()) {
 		fail("cannot set it up");
 		return;
 	}
 	before = collapses(order);
-	if (madvise(AREA, TABLES * hpage_size, MADV_HUGEPAGE))
-		fail("MADV_HUGEPAGE");
-	end = now() + case_seconds();
-	while (done < want && now() < end) {
-		usleep(20000);
-		done = collapses(order) - before;
-	}
+	let_collapse(order, want, now() + case_seconds());
 	usleep(100000);		/* the last one may still run */
 	sync = count_stop();
 	done = collapses(order) - before;
-	printf("    # mthp: measure: mthp_collapse cpus=%ld ops=%ld sync=%ld order=%u\n",
-	       sysconf(_SC_NPROCESSORS_ONLN), done, sync, order);
 	check(AREA);
 	munmap(AREA, TABLES * hpage_size);
 	if (done < want)
 		fail("%ld of %ld collapses after %.0f s", done, want, case_seconds());
-	if (sync)
-		fail("%ld collapses interrupted CPUs %ld times", done, sync);
+	report(order, done, sync);
 }
 
-static void khugepaged_collapses(unsigned int order)
+/* Runs a case, while khugepaged scans often and leaves ranges with holes alone. */
+static void with_khugepaged(void (*run)(unsigned int order), unsigned int order)
 {
 	char sleep[16] = "";
 	unsigned int i;
@@ -184,16 +199,29 @@ static void khugepaged_collapses(unsigned int order)
 		skip("no transparent huge pages");
 		return;
 	}
+	if (page_size << order >= hpage_size) {
+		skip("a folio of order %u is not smaller than a huge page", order);
+		return;
+	}
+	if (collapses(order) < 0) {
+		skip("khugepaged does not collapse into folios of order %u", order);
+		return;
+	}
 	snprintf(sleep, sizeof(sleep), "%ld", number_in(THP "khugepaged/scan_sleep_millisecs", ""));
 	write_file(THP "khugepaged/scan_sleep_millisecs", "10");
 	write_file(THP "khugepaged/max_ptes_none", "0");
-	collapse_broadcasts_nothing(order);
+	run(order);
 	write_file(THP "khugepaged/max_ptes_none", "511");
 	write_file(THP "khugepaged/scan_sleep_millisecs", sleep);
 	enable_only(0);
-	for (i = 2; page_size << i < hpage_size; i++)
+	for (i = FIRST_ORDER; page_size << i < hpage_size; i++)
 		;
 	enable(i, "inherit");
+}
+
+static void khugepaged_collapses(unsigned int order)
+{
+	with_khugepaged(collapse_broadcasts_nothing, order);
 }
 
 /* Broken: each collapse into a folio of 4 pages interrupts every CPU. */
@@ -202,10 +230,28 @@ static void order_2_collapse_broadcasts_nothing(void)
 	khugepaged_collapses(2);
 }
 
+/* Broken: each collapse into a folio of 8 pages interrupts every CPU. */
+static void order_3_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(3);
+}
+
 /* Broken: each collapse into a folio of 16 pages interrupts every CPU. */
 static void order_4_collapse_broadcasts_nothing(void)
 {
 	khugepaged_collapses(4);
+}
+
+/* Broken: each collapse into a folio of 32 pages interrupts every CPU. */
+static void order_5_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(5);
+}
+
+/* Broken: each collapse into a folio of 64 pages interrupts every CPU. */
+static void order_6_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(6);
 }
 
 /* Broken: each collapse into a folio of 128 pages interrupts every CPU. */
@@ -214,10 +260,176 @@ static void order_7_collapse_broadcasts_nothing(void)
 	khugepaged_collapses(7);
 }
 
+/* Broken: each collapse into a folio of 256 pages interrupts every CPU. */
+static void order_8_collapse_broadcasts_nothing(void)
+{
+	khugepaged_collapses(8);
+}
+
+/* --------------------------------------------------------------- GUP-fast */
+
+/**
+ * struct walker - a thread that looks up pages by GUP-fast
+ * @thread: the thread
+ * @id: its number; it uses every page whose number it is, modulo WALKERS
+ * @walks: how often it has looked up a page
+ * @wrong: how often that was another page than the one that is mapped
+ */
+static struct walker {
+	pthread_t thread;
+	unsigned int id;
+	unsigned long walks, wrong;
+} walkers[WALKERS];
+
+static bool walkers_stop;
+
+/*
+ * Multi-threaded TCG of powerpc does not wait for a tlbie, so a store may reach the
+ * old page of a collapse.
+ */
+#ifdef __powerpc64__
+#define MAY_STORE	false
+#else
+#define MAY_STORE	true
+#endif
+
+/*
+ * vmsplice() takes a reference by GUP-fast.  A page with a reference is not collapsed,
+ * so what is stored now is what read() finds in that page.
+ */
+static bool walk_one(const int *fd, size_t *word, size_t next)
+{
+	struct iovec iov = { word, sizeof(*word) };
+	size_t value;
+
+	if (vmsplice(fd[1], &iov, 1, 0) != sizeof(value))
+		return false;
+	if (MAY_STORE)
+		*(volatile size_t *)word = next;
+	return read(fd[0], &value, sizeof(value)) == sizeof(value) && value == next;
+}
+
+/* What a walker stores to page number @i in round @gen; in round 0 it is that of fill(). */
+static size_t content(size_t i, size_t gen)
+{
+	return i * page_size + (MAY_STORE ? gen % page_size : 0);
+}
+
+static void *walk(void *arg)
+{
+	size_t n = TABLES * hpage_size / page_size, i, gen;
+	struct walker *walker = arg;
+	int fd[2];
+
+	if (pipe(fd)) {
+		fail("pipe");
+		return NULL;
+	}
+	for (gen = 1;; gen++) {
+		for (i = walker->id; i < n; i += WALKERS) {
+			if (__atomic_load_n(&walkers_stop, __ATOMIC_RELAXED))
+				goto out;
+			walker->wrong += !walk_one(fd, (size_t *)(AREA + i * page_size),
+						   content(i, gen));
+			walker->walks++;
+		}
+	}
+out:
+	for (i = walker->id; MAY_STORE && i < n; i += WALKERS)
+		*(size_t *)(AREA + i * page_size) = content(i, 0);
+	close(fd[0]);
+	close(fd[1]);
+	return NULL;
+}
+
+/* Returns how many there are. */
+static unsigned int start_walkers(void)
+{
+	unsigned int i;
+
+	walkers_stop = false;
+	for (i = 0; i < WALKERS; i++) {
+		walkers[i] = (struct walker){ .id = i };
+		if (pthread_create(&walkers[i].thread, NULL, walk, &walkers[i])) {
+			fail("pthread_create");
+			break;
+		}
+	}
+	return i;
+}
+
+static void stop_walkers(unsigned int n, unsigned long *walks, unsigned long *wrong)
+{
+	unsigned int i;
+
+	__atomic_store_n(&walkers_stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < n; i++) {
+		pthread_join(walkers[i].thread, NULL);
+		*walks += walkers[i].walks;
+		*wrong += walkers[i].wrong;
+	}
+}
+
+/* One order, for a while. */
+static void race(unsigned int order, double seconds)
+{
+	double end = now() + seconds;
+	unsigned long walks = 0, wrong = 0;
+	long done = 0, before, sync;
+	unsigned int n;
+
+	before = collapses(order);
+	if (!count_start())
+		fail("cannot count");
+	while (!over() && (now() < end || (!done && now() < end + case_seconds()))) {
+		if (!enable_only(0) || !fill(AREA) || !enable_only(order)) {
+			fail("cannot set it up");
+			break;
+		}
+		n = start_walkers();
+		let_collapse(order, folios(order), now() + 1);
+		stop_walkers(n, &walks, &wrong);
+		check(AREA);
+		munmap(AREA, TABLES * hpage_size);
+		done = collapses(order) - before;
+	}
+	sync = count_stop();
+	printf("    # order %u: %ld collapses, %lu walks\n", order, done, walks);
+	if (!done || !walks)
+		fail("%ld collapses and %lu walks", done, walks);
+	if (wrong)
+		fail("%lu of %lu walks found a page that is not mapped", wrong, walks);
+	report(order, done, sync);
+}
+
+static void race_of_all_orders(unsigned int first)
+{
+	unsigned int order, n = 0;
+
+	for (order = first; page_size << order < hpage_size; order++)
+		n++;
+	for (order = first; page_size << order < hpage_size && !over(); order++)
+		race(order, case_seconds() / n);
+}
+
+/*
+ * Broken: a device stores to a page that khugepaged has replaced, or khugepaged
+ * interrupts every CPU, with folios of any size.
+ */
+static void gup_versus_collapse(void)
+{
+	with_khugepaged(race_of_all_orders, FIRST_ORDER);
+}
+
 static const struct suite_case cases[] = {
 	CASE(order_2_collapse_broadcasts_nothing),
+	CASE(order_3_collapse_broadcasts_nothing),
 	CASE(order_4_collapse_broadcasts_nothing),
+	CASE(order_5_collapse_broadcasts_nothing),
+	CASE(order_6_collapse_broadcasts_nothing),
 	CASE(order_7_collapse_broadcasts_nothing),
+	CASE(order_8_collapse_broadcasts_nothing),
+	CASE(gup_versus_collapse),
 	{ NULL, NULL }
 };
 

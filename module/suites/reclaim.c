@@ -12,10 +12,14 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/ktime.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/perf_event.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -1017,6 +1021,320 @@ static void table_refilled_meanwhile_is_kept(struct kunit *test)
 			percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
 }
 
+#if PTWALK_V7
+/* How long a zap is held.  On a kernel that is right, it is held that long. */
+#define HELD_NS		(2 * NSEC_PER_SEC)
+
+/**
+ * struct held_zap - a zap that has cleared entries, and is held before it flushes the TLB
+ * @task: the task that zaps; NULL before and after
+ * @folio: what is mapped at PTWALK_BASE
+ * @mapping: its file
+ * @stored: a thread has stored to it, and has its TLB entry
+ * @go: the entries are clear
+ * @cleaned: another thread has handled the folio, by its rmap
+ * @done: nothing more happens before the flush
+ * @mapped: the folio was mapped after it was unmapped
+ * @ret: what the last store returned
+ */
+struct held_zap {
+	struct task_struct *task;
+	struct folio *folio;
+	struct address_space *mapping;
+	bool stored, go, cleaned, done, mapped;
+	int ret;
+};
+
+static bool held_is(const bool *what)
+{
+	/* Pairs with the release in held_now(). */
+	return smp_load_acquire(what);
+}
+
+static void held_now(bool *what)
+{
+	/* Pairs with the acquire in held_is(). */
+	smp_store_release(what, true);
+}
+
+static bool spin_until(const bool *what, u64 ns)
+{
+	u64 end = ktime_get_mono_fast_ns() + ns;
+
+	while (!held_is(what) && ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+	return held_is(what);
+}
+
+/* The zap adjusts the counter of pages with the lock of the table held. */
+static void hold_zap(void *data, struct mm_struct *mm, int member)
+{
+	struct held_zap *held = data;
+
+	if (current != READ_ONCE(held->task))
+		return;
+	WRITE_ONCE(held->task, NULL);
+	held_now(&held->go);
+	spin_until(&held->done, HELD_NS);
+}
+
+static struct held_zap *enter_held_zap(struct kunit *test)
+{
+	struct held_zap *held = ptwalk_zalloc(test, sizeof(*held));
+	struct file *file;
+
+	if (num_online_cpus() < 3)
+		kunit_skip(test, "needs three CPUs");
+	ptwalk_mm_enter(test);
+	file = ptwalk_own_file(test, ptwalk_shmem_file(2 * PMD_SIZE));
+	ptwalk_map_file(test, file, PTWALK_BASE, 2 * PMD_SIZE);
+	ptwalk_no_huge(test, PTWALK_BASE, 2 * PMD_SIZE);
+	touch_tables(test, 2, 1);
+	held->folio = page_folio(ptwalk_page(PTWALK_BASE));
+	held->mapping = file->f_mapping;
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "rss_stat", hold_zap, held));
+	return held;
+}
+
+static void zap_held(struct kunit *test, struct held_zap *held,
+		     struct ptwalk_crew *crew)
+{
+	int ret;
+
+	WRITE_ONCE(held->task, current);
+	ret = ptwalk_zap(PTWALK_BASE, PMD_SIZE);
+	WRITE_ONCE(held->task, NULL);
+	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_EQ(test, 0, ret);
+	KUNIT_ASSERT_TRUE_MSG(test, held->go, "the zap was not held");
+}
+
+/* As writeback does before it writes the folio */
+static void clean_folio(struct held_zap *held)
+{
+	folio_lock(held->folio);
+	if (folio_mkclean(held->folio))
+		folio_mark_dirty(held->folio);
+	folio_test_clear_dirty(held->folio);
+	folio_unlock(held->folio);
+	held_now(&held->cleaned);
+}
+
+/*
+ * Stores while the TLB has the page, then once more after it was cleaned.  Without
+ * preemption, so that nothing else uses the TLB of this CPU, and without faults.
+ */
+static void store_by_stale_entry(struct held_zap *held)
+{
+	u64 end = ktime_get_mono_fast_ns() + 10 * NSEC_PER_SEC, value = 0;
+	u64 __user *ptr = (u64 __user *)PTWALK_BASE;
+	bool cleaned = false;
+
+	held->ret = put_user(value, ptr);
+	preempt_disable();
+	do {
+		cleaned = held_is(&held->cleaned);
+		value++;
+		held->ret = copy_to_user_nofault(ptr, &value, sizeof(value));
+		held_now(&held->stored);
+	} while (!cleaned && !held->ret && ktime_get_mono_fast_ns() < end);
+	preempt_enable();
+	if (held->ret || !cleaned) {
+		while (!held_is(&held->cleaned) && ktime_get_mono_fast_ns() < end)
+			cond_resched();
+		held->ret = put_user(value, ptr);
+	}
+	held_now(&held->done);
+}
+
+static void clean_and_store(void *arg, unsigned int id)
+{
+	struct held_zap *held = arg;
+
+	if (id && !held->stored)
+		store_by_stale_entry(held);
+	else if (!id && held_is(&held->go) && !held->cleaned)
+		clean_folio(held);
+}
+
+/*
+ * Broken: a store to a file never reaches the disk: it comes by a stale TLB entry after
+ * writeback has cleaned the page.
+ */
+static void no_store_is_lost_in_writeback(struct kunit *test)
+{
+	struct held_zap *held;
+	struct ptwalk_crew *crew;
+	struct cpumask two;
+
+	if (IS_ENABLED(CONFIG_PPC64))
+		kunit_skip(test, "QEMU does not wait for a tlbie");
+	held = enter_held_zap(test);
+	ptwalk_next_cpus(&two, 2);
+	crew = ptwalk_crew(test, current->mm, &two, clean_and_store, held);
+	KUNIT_ASSERT_TRUE(test, spin_until(&held->stored, 10 * NSEC_PER_SEC));
+	zap_held(test, held, crew);
+	KUNIT_EXPECT_TRUE(test, held->cleaned);
+	KUNIT_EXPECT_EQ(test, 0, held->ret);
+	folio_lock(held->folio);
+	KUNIT_EXPECT_TRUE_MSG(test, folio_test_dirty(held->folio) ||
+				    folio_mkclean(held->folio),
+			      "the page is clean after a store");
+	folio_mark_dirty(held->folio);
+	folio_unlock(held->folio);
+}
+
+static void unmap_file(void *arg, unsigned int id)
+{
+	struct held_zap *held = arg;
+
+	if (!held_is(&held->go) || held->done)
+		return;
+	unmap_mapping_range(held->mapping, 0, PAGE_SIZE, 1);
+	held->mapped = folio_mapped(held->folio);
+	held_now(&held->done);
+}
+
+/* Broken: truncation of a file removes a page that is still mapped. */
+static void unmapped_file_page_is_not_mapped(struct kunit *test)
+{
+	struct held_zap *held = enter_held_zap(test);
+	struct ptwalk_crew *crew;
+
+	crew = ptwalk_crew(test, NULL, cpumask_of(ptwalk_other_cpu()), unmap_file,
+			   held);
+	zap_held(test, held, crew);
+	KUNIT_EXPECT_TRUE(test, held->done);
+	KUNIT_EXPECT_FALSE(test, held->mapped);
+}
+
+#endif /* PTWALK_V7 */
+
+/*
+ * Not with memory cgroups, whose address spaces have an owner.  On x86 the exception
+ * comes after the load.
+ */
+#if PTWALK_V7 && defined(CONFIG_X86_64) && defined(CONFIG_LRU_GEN_WALKS_MMU) && \
+	!defined(CONFIG_MEMCG)
+#define HAS_AGING
+
+/**
+ * struct aging - the aging walk of MGLRU, held when it has loaded the entry of a table
+ * @task: the kthread that walks; NULL before the walk, and from when it is held
+ * @inside: it is held
+ * @go: it may go on
+ * @late: it went on by itself
+ * @left: it has ended
+ * @ret: what the request to walk returned
+ */
+struct aging {
+	struct task_struct *task;
+	bool inside, go, late, left;
+	int ret;
+};
+
+/* Debug exception, by a load of the entry */
+static void hold_aging(struct perf_event *bp, struct perf_sample_data *data,
+		       struct pt_regs *regs)
+{
+	struct aging *aging = bp->overflow_handler_context;
+
+	if (current != READ_ONCE(aging->task))
+		return;
+	WRITE_ONCE(aging->task, NULL);
+	held_now(&aging->inside);
+	aging->late = !spin_until(&aging->go, ptwalk_hold_ms * NSEC_PER_MSEC);
+}
+
+static void age(void *arg, unsigned int id)
+{
+	struct aging *aging = arg;
+
+	WRITE_ONCE(aging->task, current);
+	aging->ret = ptwalk_file_write("/sys/kernel/debug/lru_gen", "+ 0 0 0 200 1");
+	WRITE_ONCE(aging->task, NULL);
+	held_now(&aging->left);
+	ptwalk_wait_for_stop();
+}
+
+static void release_bp(void *bp)
+{
+	perf_event_release_kernel(bp);
+}
+
+/* The aging walk finds @mm in a list, as that of a process.  Next to it is that of init. */
+static void list_for_aging(struct kunit *test, struct mm_struct *mm)
+{
+	struct pid *pid = find_get_pid(1);
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
+	struct mm_struct *init;
+
+	put_pid(pid);
+	KUNIT_ASSERT_NOT_NULL(test, task);
+	init = get_task_mm(task);
+	put_task_struct(task);
+	KUNIT_ASSERT_NOT_NULL(test, init);
+	/* Nothing else forks or ends now, so the lock of the list is not needed. */
+	list_add(&mm->lru_gen.list, &init->lru_gen.list);
+	mmput(init);
+}
+
+static struct aging *start_aging(struct kunit *test, struct mm_struct *mm)
+{
+	struct aging *aging = ptwalk_zalloc(test, sizeof(*aging));
+	int cpu = ptwalk_other_cpu();
+	struct perf_event_attr attr;
+	struct perf_event *bp;
+
+	list_for_aging(test, mm);
+	hw_breakpoint_init(&attr);
+	attr.bp_addr = (unsigned long)ptwalk_pmd_offset(mm, PTWALK_BASE);
+	attr.bp_len = HW_BREAKPOINT_LEN_8;
+	attr.bp_type = HW_BREAKPOINT_RW;
+	bp = perf_event_create_kernel_counter(&attr, cpu, NULL, hold_aging, aging);
+	if (IS_ERR(bp))
+		kunit_skip(test, "no hardware breakpoint (%ld)", PTR_ERR(bp));
+	ptwalk_at_end(test, release_bp, bp);
+	ptwalk_crew(test, NULL, cpumask_of(cpu), age, aging);
+	while (!held_is(&aging->inside) && !held_is(&aging->left))
+		cpu_relax();
+	KUNIT_ASSERT_TRUE_MSG(test, aging->inside, "the table was not walked (%d)",
+			      aging->ret);
+	return aging;
+}
+
+/* Broken: the aging walk of MGLRU clears bits in a page that was a page table once. */
+static void aging_leaves_vanished_table_alone(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 2);
+	pte_t *table = ptwalk_table(mm, PTWALK_BASE);
+	pte_t *other = ptwalk_table(mm, table_addr(1));
+	struct aging *aging;
+	bool young;
+
+	/* So many that the first ones are on the list of their generation */
+	ptwalk_fill(test, table_addr(1), 64 * PAGE_SIZE, 1);
+	aging = start_aging(test, mm);
+	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
+	/*
+	 * Keeps the table until it is looked at.  The entry stands for what its page may
+	 * hold after a grace period.
+	 */
+	rcu_read_lock();
+	set_pte(table, pte_mkyoung(ptep_get(other)));
+	held_now(&aging->go);
+	spin_until(&aging->left, 10 * NSEC_PER_SEC);
+	young = pte_young(ptep_get(table));
+	set_pte(table, __pte(0));
+	rcu_read_unlock();
+	KUNIT_EXPECT_TRUE(test, aging->left);
+	KUNIT_EXPECT_FALSE(test, aging->late);
+	KUNIT_EXPECT_EQ(test, 0, aging->ret);
+	KUNIT_EXPECT_TRUE_MSG(test, young, "the walk has written to a detached table");
+}
+#endif
+
 /* How many pages of each table the threads of a race use. */
 #define NR_PAGES	4
 /* More threads would only keep MADV_DONTNEED from taking its locks. */
@@ -1590,8 +1908,6 @@ static void executable_memory_is_flushed_first(struct kunit *test)
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct flushes *flushes;
 
-	if (PTWALK_V7 && !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT))
-		kunit_skip(test, "needs a CPU with the bug itlb_multihit");
 	flushes = ptwalk_zalloc(test, sizeof(*flushes));
 	addr = vm_mmap(NULL, PTWALK_BASE, len, PROT_READ | PROT_WRITE | PROT_EXEC,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, 0);
@@ -1781,6 +2097,13 @@ static struct kunit_case reclaim_cases[] = {
 #endif
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
+#if PTWALK_V7
+	KUNIT_CASE(no_store_is_lost_in_writeback),
+	KUNIT_CASE(unmapped_file_page_is_not_mapped),
+#endif
+#ifdef HAS_AGING
+	KUNIT_CASE(aging_leaves_vanished_table_alone),
+#endif
 	KUNIT_CASE_SLOW(no_store_is_lost),
 	KUNIT_CASE_SLOW(no_store_is_lost_by_parts),
 	KUNIT_CASE_SLOW(no_store_is_lost_in_a_run),
