@@ -41,7 +41,7 @@ bool make_group_v1(void)
 		err = mount("cgroup", CGROUP, "cgroup", 0, "memory") ? errno : 0;
 	while (err == EBUSY && now() < end && !usleep(10000));
 	if (err == EBUSY) {
-		fail("the memory controller is busy");
+		skip("cgroup v2 keeps the memory controller: needs a boot of its own");
 		return false;
 	}
 	if (err || access(CGROUP "/memory.usage_in_bytes", F_OK)) {
