@@ -11,6 +11,14 @@
 #include "mm.h"
 #include "suite.h"
 
+static bool make_directory(void)
+{
+	if (!mkdir(GROUP, 0700))
+		return true;
+	fail("mkdir " GROUP ": %m");
+	return false;
+}
+
 bool make_group(void)
 {
 	mkdir(CGROUP, 0700);
@@ -20,11 +28,7 @@ bool make_group(void)
 		umount(CGROUP);
 		return false;
 	}
-	if (mkdir(GROUP, 0700)) {
-		fail("mkdir " GROUP ": %m");
-		return false;
-	}
-	return true;
+	return make_directory();
 }
 
 /*
@@ -49,11 +53,7 @@ bool make_group_v1(void)
 		umount(CGROUP);
 		return false;
 	}
-	if (mkdir(GROUP, 0700)) {
-		fail("mkdir " GROUP ": %m");
-		return false;
-	}
-	return true;
+	return make_directory();
 }
 
 bool join_group(void)

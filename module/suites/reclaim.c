@@ -1262,7 +1262,7 @@ static void release_bp(void *bp)
 	perf_event_release_kernel(bp);
 }
 
-/* The aging walk finds @mm in a list, as that of a process.  Next to it is that of init. */
+/* Adds @mm to the list that the aging walk follows, next to the mm of init. */
 static void list_for_aging(struct kunit *test, struct mm_struct *mm)
 {
 	struct pid *pid = find_get_pid(1);
