@@ -18,6 +18,7 @@
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/perf_event.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
@@ -151,6 +152,10 @@ void ptwalk_ipi_stop(void);
 unsigned int ptwalk_ipi_cpus(enum ptwalk_ipi_class class);
 unsigned int ptwalk_ipi_on(int cpu, enum ptwalk_ipi_class class);
 void ptwalk_measure(struct kunit *test, const char *op, unsigned int ops);
+
+/* watchpoint.c */
+void ptwalk_watchpoint(struct kunit *test, int cpu, void *entry,
+		       perf_overflow_handler_t handler, void *context);
 
 /* watch.c */
 int ptwalk_watch_init(void);

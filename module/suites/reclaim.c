@@ -12,12 +12,10 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/hw_breakpoint.h>
 #include <linux/ktime.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
-#include <linux/perf_event.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
@@ -1257,11 +1255,6 @@ static void age(void *arg, unsigned int id)
 	ptwalk_wait_for_stop();
 }
 
-static void release_bp(void *bp)
-{
-	perf_event_release_kernel(bp);
-}
-
 /* Adds @mm to the list that the aging walk follows, next to the mm of init. */
 static void list_for_aging(struct kunit *test, struct mm_struct *mm)
 {
@@ -1283,18 +1276,9 @@ static struct aging *start_aging(struct kunit *test, struct mm_struct *mm)
 {
 	struct aging *aging = ptwalk_zalloc(test, sizeof(*aging));
 	int cpu = ptwalk_other_cpu();
-	struct perf_event_attr attr;
-	struct perf_event *bp;
 
 	list_for_aging(test, mm);
-	hw_breakpoint_init(&attr);
-	attr.bp_addr = (unsigned long)ptwalk_pmd_offset(mm, PTWALK_BASE);
-	attr.bp_len = HW_BREAKPOINT_LEN_8;
-	attr.bp_type = HW_BREAKPOINT_RW;
-	bp = perf_event_create_kernel_counter(&attr, cpu, NULL, hold_aging, aging);
-	if (IS_ERR(bp))
-		kunit_skip(test, "no hardware breakpoint (%ld)", PTR_ERR(bp));
-	ptwalk_at_end(test, release_bp, bp);
+	ptwalk_watchpoint(test, cpu, ptwalk_pmd_offset(mm, PTWALK_BASE), hold_aging, aging);
 	ptwalk_crew(test, NULL, cpumask_of(cpu), age, aging);
 	while (!held_is(&aging->inside) && !held_is(&aging->left))
 		cpu_relax();

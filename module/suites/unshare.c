@@ -5,7 +5,6 @@
  * process returns pages that the last owner maps afterwards.
  */
 #include <linux/delay.h>
-#include <linux/hw_breakpoint.h>
 #include <linux/kallsyms.h>
 #include <linux/pagemap.h>
 #include <linux/prandom.h>
@@ -252,29 +251,15 @@ static void held_gup(void *arg, unsigned int id)
 	ptwalk_wait_for_stop();
 }
 
-static void release_bp(void *bp)
-{
-	perf_event_release_kernel(bp);
-}
-
 /* Returns when GUP-fast is inside, on a CPU that uses the address space. */
 static struct held *hold_gup(struct kunit *test, struct mm_struct *mm, struct held how)
 {
 	struct held *h = ptwalk_zalloc(test, sizeof(*h));
 	int cpu = ptwalk_other_cpu();
-	struct perf_event_attr attr;
-	struct perf_event *bp;
 
 	*h = how;
 	init_completion(&h->left);
-	hw_breakpoint_init(&attr);
-	attr.bp_addr = (unsigned long)h->entry;
-	attr.bp_len = HW_BREAKPOINT_LEN_8;
-	attr.bp_type = HW_BREAKPOINT_RW;
-	bp = perf_event_create_kernel_counter(&attr, cpu, NULL, entry_loaded, h);
-	if (IS_ERR(bp))
-		kunit_skip(test, "no hardware breakpoint (%ld)", PTR_ERR(bp));
-	ptwalk_at_end(test, release_bp, bp);
+	ptwalk_watchpoint(test, cpu, h->entry, entry_loaded, h);
 	ptwalk_crew(test, mm, cpumask_of(cpu), held_gup, h);
 	while (!READ_ONCE(h->inside) && !try_wait_for_completion(&h->left))
 		cpu_relax();
