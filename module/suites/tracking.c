@@ -343,13 +343,20 @@ static void sync_does_not_wait_for_later_walk(struct kunit *test)
 		.cpu = ptwalk_other_cpu(), .ms = PTWALK_SHORT_MS,
 	};
 	struct ptwalk_hold *w = ptwalk_hold_in_phase(test, how, PTWALK_IN_WALK);
+	unsigned long *walk = &cpu_walks(how.cpu)->walk[0];
+	unsigned long first = READ_ONCE(*walk), second;
 	int phase;
 
 	lockless_walk_sync(w->mm);
 	phase = READ_ONCE(w->phase);
+	/* The waiter may or may not have looked between the walks. */
+	do {
+		second = READ_ONCE(*walk);
+	} while (!second && READ_ONCE(w->phase) != PTWALK_LEFT);
 	ptwalk_hold_release(w);
 	KUNIT_EXPECT_NE_MSG(test, phase, PTWALK_IN_WALK, "the first walk was not over");
 	KUNIT_EXPECT_NE_MSG(test, phase, PTWALK_LEFT, "waited for the second walk, too");
+	KUNIT_EXPECT_NE_MSG(test, first, second, "the second walk looks like the first");
 }
 
 /**
