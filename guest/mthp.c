@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * khugepaged collapses small pages into folios that are smaller than a huge page
- * (v7.3).  MADV_COLLAPSE does not, so this takes a process and khugepaged, and the
- * calls of khugepaged are counted by a tracepoint.
+ * (v7.3).  MADV_COLLAPSE does not, so this takes a process and khugepaged.  Its
+ * collapses, and the CPUs that it interrupts, are counted by tracepoints.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -20,6 +20,7 @@
 #include "suite.h"
 
 #define TRACING		"/sys/kernel/tracing/"
+#define COLLAPSED	TRACING "events/huge_memory/mm_collapse_huge_page/"
 #define THP		"/sys/kernel/mm/transparent_hugepage/"
 #define TABLES		4
 #define WALKERS		3
@@ -54,7 +55,8 @@ static bool enable_only(unsigned int order)
 	return !order || enable(order, "always");
 }
 
-static long collapses(unsigned int order)
+/* How often khugepaged has begun to collapse, or -1: not every collapse succeeds. */
+static long tries(unsigned int order)
 {
 	char path[160];
 
@@ -94,28 +96,44 @@ static bool count_start(void)
 	       write_file(TRACING "trace", "") &&
 	       write_file(TRACING "set_event_pid", pid) &&
 	       write_file(TRACING "events/csd/csd_queue_cpu/enable", "1") &&
+	       write_file(COLLAPSED "enable", "1") &&
 	       write_file(TRACING "tracing_on", "1");
 }
 
-/* How many CPUs khugepaged has interrupted to wait for page-table walkers. */
-static long count_stop(void)
+/**
+ * struct counts - what khugepaged has done since count_start()
+ * @collapses: how often it has collapsed
+ * @sync: how many CPUs it has interrupted to wait for page-table walkers
+ */
+struct counts {
+	long collapses, sync;
+};
+
+static struct counts count(void)
 {
+	struct counts n = { 0 };
 	char line[512];
-	long n = 0;
 	FILE *f;
 
-	write_file(TRACING "tracing_on", "0");
-	write_file(TRACING "events/csd/csd_queue_cpu/enable", "0");
 	f = fopen(TRACING "trace", "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		n += strstr(line, "func=tlb_remove_table_smp_sync") != NULL;
+		n.collapses += strstr(line, "status=succeeded") != NULL;
+		n.sync += strstr(line, "func=tlb_remove_table_smp_sync") != NULL;
 		if (strstr(line, "LOST"))
 			fail("trace events were lost");
 	}
 	if (f)
 		fclose(f);
-	write_file(TRACING "set_event_pid", "");
 	return n;
+}
+
+static struct counts count_stop(void)
+{
+	write_file(TRACING "tracing_on", "0");
+	write_file(TRACING "events/csd/csd_queue_cpu/enable", "0");
+	write_file(COLLAPSED "enable", "0");
+	write_file(TRACING "set_event_pid", "");
+	return count();
 }
 
 /* ------------------------------------------------------------------- cases */
@@ -142,48 +160,48 @@ static void check(const char *mem)
 			fail("wrong content at %zu", i);
 }
 
-/* Lets khugepaged collapse AREA, until it has done so @want times or until @end. */
-static void let_collapse(unsigned int order, long want, double end)
-{
-	long before = collapses(order);
-
-	if (madvise(AREA, TABLES * hpage_size, MADV_HUGEPAGE))
-		fail("MADV_HUGEPAGE");
-	while (collapses(order) - before < want && now() < end)
-		usleep(20000);
-}
-
 static long folios(unsigned int order)
 {
 	return TABLES * hpage_size / (page_size << order);
 }
 
-static void report(unsigned int order, long done, long sync)
+/* Lets khugepaged collapse AREA, until all of it is collapsed or until @end. */
+static void let_collapse(unsigned int order, double end)
 {
-	printf("    # mthp: measure: mthp_collapse cpus=%ld ops=%ld sync=%ld order=%u\n",
-	       sysconf(_SC_NPROCESSORS_ONLN), done, sync, order);
-	if (sync)
-		fail("%ld collapses interrupted CPUs %ld times", done, sync);
+	long tried = tries(order), done = count().collapses;
+
+	if (madvise(AREA, TABLES * hpage_size, MADV_HUGEPAGE))
+		fail("MADV_HUGEPAGE");
+	while (tries(order) - tried < folios(order) && now() < end)
+		usleep(20000);
+	while (count().collapses - done < folios(order) && now() < end)
+		usleep(100000);
+}
+
+static void expect_no_sync(struct counts n)
+{
+	if (n.sync)
+		fail("%ld collapses interrupted CPUs %ld times", n.collapses, n.sync);
 }
 
 static void collapse_broadcasts_nothing(unsigned int order)
 {
-	long want = folios(order), before, done, sync;
+	struct counts n;
 
 	if (!enable_only(0) || !fill(AREA) || !enable_only(order) || !count_start()) {
 		fail("cannot set it up");
 		return;
 	}
-	before = collapses(order);
-	let_collapse(order, want, now() + case_seconds());
-	usleep(100000);		/* the last one may still run */
-	sync = count_stop();
-	done = collapses(order) - before;
+	let_collapse(order, now() + case_seconds());
+	n = count_stop();
 	check(AREA);
 	munmap(AREA, TABLES * hpage_size);
-	if (done < want)
-		fail("%ld of %ld collapses after %.0f s", done, want, case_seconds());
-	report(order, done, sync);
+	if (n.collapses < folios(order))
+		fail("%ld of %ld collapses after %.0f s", n.collapses, folios(order),
+		     case_seconds());
+	printf("    # mthp: measure: mthp_collapse cpus=%ld ops=%ld sync=%ld order=%u\n",
+	       sysconf(_SC_NPROCESSORS_ONLN), n.collapses, n.sync, order);
+	expect_no_sync(n);
 }
 
 /* Runs a case, while khugepaged scans often and leaves ranges with holes alone. */
@@ -203,7 +221,7 @@ static void with_khugepaged(void (*run)(unsigned int order), unsigned int order)
 		skip("a folio of order %u is not smaller than a huge page", order);
 		return;
 	}
-	if (collapses(order) < 0) {
+	if (tries(order) < 0) {
 		skip("khugepaged does not collapse into folios of order %u", order);
 		return;
 	}
@@ -375,31 +393,30 @@ static void race(unsigned int order, double seconds)
 {
 	double end = now() + seconds;
 	unsigned long walks = 0, wrong = 0;
-	long done = 0, before, sync;
+	struct counts total = { 0 };
 	unsigned int n;
 
-	before = collapses(order);
 	if (!count_start())
 		fail("cannot count");
-	while (!over() && (now() < end || (!done && now() < end + case_seconds()))) {
+	while (!over() && (now() < end || (!total.collapses && now() < end + case_seconds()))) {
 		if (!enable_only(0) || !fill(AREA) || !enable_only(order)) {
 			fail("cannot set it up");
 			break;
 		}
 		n = start_walkers();
-		let_collapse(order, folios(order), now() + 1);
+		let_collapse(order, now() + 1);
 		stop_walkers(n, &walks, &wrong);
 		check(AREA);
 		munmap(AREA, TABLES * hpage_size);
-		done = collapses(order) - before;
+		total = count();
 	}
-	sync = count_stop();
-	printf("    # order %u: %ld collapses, %lu walks\n", order, done, walks);
-	if (!done || !walks)
-		fail("%ld collapses and %lu walks", done, walks);
+	total = count_stop();
+	printf("    # order %u: %ld collapses, %lu walks\n", order, total.collapses, walks);
+	if (!total.collapses || !walks)
+		fail("%ld collapses and %lu walks", total.collapses, walks);
 	if (wrong)
 		fail("%lu of %lu walks found a page that is not mapped", wrong, walks);
-	report(order, done, sync);
+	expect_no_sync(total);
 }
 
 static void race_of_all_orders(unsigned int first)
