@@ -542,6 +542,78 @@ static void no_entry_of_another_kind_stays_locked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, locked, 0);
 }
 
+/**
+ * struct waiter - a collapse that waits for a hash fault, and a call to its CPU
+ * @called: its CPU has answered
+ * @left: the collapse has ended
+ * @ret: what it returned
+ */
+struct waiter {
+	bool called, left;
+	int ret;
+};
+
+static void collapse_once(void *arg, unsigned int id)
+{
+	struct waiter *w = arg;
+
+	w->ret = ptwalk_collapse(PTWALK_BASE, HPAGE_PMD_SIZE);
+	/* Pairs with smp_load_acquire() in collapse_waits_with_interrupts_on(). */
+	smp_store_release(&w->left, true);
+	ptwalk_wait_for_stop();
+}
+
+/* Interrupt */
+static void answer(void *info)
+{
+	struct waiter *w = info;
+
+	WRITE_ONCE(w->called, true);
+}
+
+/*
+ * Broken: a CPU answers no interrupt while it waits for hash faults.  The case locks
+ * a PTE, as a fault does that is slow.
+ */
+static void collapse_waits_with_interrupts_on(struct kunit *test)
+{
+	unsigned long end;
+	call_single_data_t *csd;
+	struct mm_struct *mm;
+	struct waiter *w;
+	int cpu = ptwalk_other_cpu();
+	bool answered;
+	pmd_t *pmd;
+	pte_t *pte;
+
+	need_hash(test);
+	w = ptwalk_zalloc(test, sizeof(*w));
+	csd = ptwalk_zalloc(test, sizeof(*csd));
+	INIT_CSD(csd, answer, w);
+	mm = ptwalk_mm_enter(test);
+	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
+	ptwalk_fill_small(test, PTWALK_BASE, HPAGE_PMD_SIZE, 0);
+	pmd = ptwalk_pmd_offset(mm, PTWALK_BASE);
+	pte = ptwalk_table(mm, PTWALK_BASE);
+	WRITE_ONCE(*pte, __pte(pte_val(READ_ONCE(*pte)) | H_PAGE_BUSY));
+	ptwalk_crew(test, mm, cpumask_of(cpu), collapse_once, w);
+	while (!pmd_none(READ_ONCE(*pmd)) && !smp_load_acquire(&w->left))
+		cond_resched();
+	msleep(20);	/* until it waits */
+	smp_call_function_single_async(cpu, csd);
+	end = jiffies + msecs_to_jiffies(BUSY_MS);
+	while (!READ_ONCE(w->called) && time_before(jiffies, end))
+		cond_resched();
+	answered = READ_ONCE(w->called);
+	KUNIT_EXPECT_FALSE_MSG(test, smp_load_acquire(&w->left),
+			       "the collapse did not wait (%d)", w->ret);
+	WRITE_ONCE(*pte, __pte(pte_val(READ_ONCE(*pte)) & ~H_PAGE_BUSY));
+	while (!smp_load_acquire(&w->left) || !READ_ONCE(w->called))
+		cond_resched();
+	KUNIT_EXPECT_TRUE_MSG(test, answered, "the CPU waited with interrupts off");
+	KUNIT_EXPECT_EQ(test, w->ret, 0);
+}
+
 #define TAG_HUGETLB	0x5a5a000068756765ULL
 
 static bool tag_huge_file(struct kunit *test, struct file *file)
@@ -610,6 +682,7 @@ static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(detached_tables_are_met),
+	KUNIT_CASE(collapse_waits_with_interrupts_on),
 	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
 	KUNIT_CASE_SLOW(no_translation_of_another_kind_is_left),
 	KUNIT_CASE(no_table_is_taken_for_its_neighbour),
