@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# A front for scripts/, where everything is done.  "make help" lists it.
+# A front end for scripts/, which do all the work.  "make help" lists the commands.
 
 help:
 	@scripts/help

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # shellcheck disable=SC2034	# the variables are for the scripts that source this
-# What all scripts share.  To be sourced, under "set -eu".
+# Functions and variables of all scripts.  To be sourced, under "set -eu".
 
 top=$(unset CDPATH; cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$top/build}
@@ -198,7 +198,7 @@ kernel_args() {
 		KBUILD_BUILD_VERSION=1)
 }
 
-# lock FILE WHAT [-s]: wait for, and hold until this process ends, a lock
+# lock FILE WHAT [-s]: waits for a lock, which is held until this process ends
 LOCKS=()
 lock() {
 	local fd
@@ -225,7 +225,7 @@ warnings() {
 patterns() { sed -n '/^#/d; s/ -- .*//p' "$1"; }
 
 # totals FILE: the closing line for a file of PASS, FAIL, SKIP and XFAIL lines; status
-# 1 if one failed that should not
+# 1 if there is a FAIL
 totals() {
 	local pass fail skip xfail
 	pass=$(grep -c '^PASS ' "$1") || :

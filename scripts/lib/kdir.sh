@@ -32,7 +32,7 @@ choose_base() {
 		series+="${series:+ or }$LINUX.y" known+="${known:+ or }$UPSTREAM"
 		[ "$v" = "$LINUX" ] || continue
 		v=$v.$(version_part SUBLEVEL)
-		[ "v$v" = "$UPSTREAM" ] || warn "$KDIR is Linux $v, the series was made on ${UPSTREAM#v}; trying"
+		[ "v$v" = "$UPSTREAM" ] || warn "$KDIR is Linux $v, and the series was made for ${UPSTREAM#v}; trying"
 		return
 	done
 	die "$KDIR is Linux $v, the series is for $series" "check out such a release, best $known"

@@ -104,7 +104,7 @@ prepare() {
 	"$top/scripts/module" && "$top/scripts/initrd" >"$OUT/log/initrd-$(kernel_key).log"
 }
 
-# boot_logged DIR: the judge decides about the tests; this fails only if there are no results
+# boot_logged DIR: boots; fails only if there are no results, because the judge reports tests
 boot_logged() {
 	local rc=0
 	# A boot that is refused must not be judged by the logs of an earlier one.
