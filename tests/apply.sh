@@ -88,21 +88,6 @@ test_apply_already_in_part() {
 	unchanged 'already carries the first 1 of 2 patches of topic words' 'from 0003-mm-gup-count-further.patch on' "$T/k"
 }
 
-# fake_fix: the series stands on a fix, which $T/k lacks
-fake_fix() {
-	fake_kernel "$T/k"; fake_series "$T/series"; mkdir "$T/series/before"
-	rm "$T"/series/000[1-9]*
-	echo 'words 1-1 - Count.' >"$T/series/TOPICS"
-	( cd "$T/series.work"
-	git checkout -q -b fixed source
-	sed -i 's/^line 49 .*/line forty-nine/' mm/gup.c
-	git commit -q -a -m 'mm/gup: a fix'
-	git format-patch -q -o "$T/series/before" -1
-	sed -i 's/^line 50 .*/line fifty/' mm/gup.c
-	git commit -q -a -m 'mm/gup: count'
-	git format-patch -q -o "$T/series" --zero-commit --no-signature -1 )
-}
-
 test_apply_takes_fixes_of_later_sublevels_first() {
 	fake_fix
 	apply "$T/k" | grep 'later sublevels first: 0001-mm-gup-a-fix.patch'

@@ -91,6 +91,21 @@ fake_series() {
 	printf '%s\n' '# topics' 'tests 1-1 - Count.' 'memory 2-2 - Count too.' 'further 3-3 (tests) Count on.' >"$1/TOPICS"
 }
 
+# fake_fix: the series stands on a fix, which $T/k lacks
+fake_fix() {
+	fake_kernel "$T/k"; fake_series "$T/series"; mkdir "$T/series/before"
+	rm "$T"/series/000[1-9]*
+	echo 'words 1-1 - Count.' >"$T/series/TOPICS"
+	( cd "$T/series.work"
+	git checkout -q -b fixed source
+	sed -i 's/^line 49 .*/line forty-nine/' mm/gup.c
+	git commit -q -a -m 'mm/gup: a fix'
+	git format-patch -q -o "$T/series/before" -1
+	sed -i 's/^line 50 .*/line fifty/' mm/gup.c
+	git commit -q -a -m 'mm/gup: count'
+	git format-patch -q -o "$T/series" --zero-commit --no-signature -1 )
+}
+
 # fake_source BUILD PATCHES: the same as a tarball where "make fetch" puts it
 fake_source() {
 	local tar=$1/download/linux-source-6.12_6.12.117-0test.tar.xz

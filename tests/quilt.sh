@@ -20,6 +20,17 @@ test_quilt_is_what_apply_applies() {
 	diff -r -x .git "$T/k" "$T/series.work"
 }
 
+# The tree lacks the fix at first.
+test_quilt_puts_fixes_of_later_sublevels_first() {
+	fake_fix; mkdir -p "$T/k/debian/patches"
+	quilt "$T/k/debian/patches"
+	as_listed "$T/k" "$T/k/debian/patches"
+	[ "$(wc -l <"$T/k/debian/patches/series")" -eq 2 ]
+	diff "$T/k/mm/gup.c" "$T/series.work/mm/gup.c"
+	quilt "$T/k/debian/patches"
+	[ "$(wc -l <"$T/k/debian/patches/series")" -eq 1 ]
+}
+
 test_quilt_comes_after_what_is_there() {
 	fake_series "$T/series"; mkdir "$T/p"; printf 'own.patch' >"$T/p/series"
 	quilt "$T/p" further
