@@ -18,6 +18,7 @@ bool calls_can_be_counted(void)
 
 	if (works < 0)
 		works = write_file(TRACING "tracing_on", "0") &&
+			write_file(TRACING "options/record-cmd", "0") &&
 			write_file(TRACING "buffer_size_kb", "1024");
 	return works;
 }
@@ -34,8 +35,8 @@ static bool set_events(const char *on)
 }
 
 /*
- * Not by set_event_pid, which switches probes of the scheduler on: QEMU may run into a
- * breakpoint of the kernel's there that is gone.
+ * Without set_event_pid and record-cmd, which switch probes of the scheduler on: QEMU may
+ * run into a breakpoint there that the kernel has removed again.
  */
 static bool set_filters(const char *text)
 {

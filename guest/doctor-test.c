@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What ptwalk-doctor says, against what is known here: by a tracing buffer that the
- * doctor does not use, by VmPTE, and by arithmetic.
+ * Compares what ptwalk-doctor prints with other sources: the count of the module
+ * ptwalk_kunit, VmPTE, and arithmetic.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -24,7 +27,9 @@
 #include "suite.h"
 
 #define DOCTOR		"/bin/ptwalk-doctor"
+#define TRACEFS		"/sys/kernel/tracing/"
 #define TRACING		"/sys/kernel/debug/tracing/"
+#define MODULE_COUNT	"/sys/module/ptwalk_kunit/parameters/ipi_count"
 #define OUTPUT		"/tmp/doctor.out"
 #define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
 #define AREA		((char *)(1UL << 42))
@@ -53,7 +58,8 @@ static void read_output(void)
 		close(fd);
 }
 
-static pid_t start(uid_t uid, char *const *argv)
+/* @prepare runs in the child, so its changes end with the child. */
+static pid_t start(bool (*prepare)(void), char *const *argv)
 {
 	pid_t pid = fork();
 	int fd;
@@ -65,8 +71,10 @@ static pid_t start(uid_t uid, char *const *argv)
 		_exit(126);
 	dup2(fd, 1);
 	dup2(fd, 2);
-	if (uid && setresuid(uid, uid, uid))
+	if (prepare && !prepare()) {
+		perror("cannot prepare");
 		_exit(126);
+	}
 	execv(DOCTOR, argv);
 	_exit(127);
 }
@@ -80,8 +88,8 @@ static int finish(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-#define doctor(uid, ...) \
-	finish(start(uid, (char *[]){ (char *)"ptwalk-doctor", __VA_ARGS__, NULL }))
+#define doctor(prepare, ...) \
+	finish(start(prepare, (char *[]){ (char *)"ptwalk-doctor", __VA_ARGS__, NULL }))
 
 /* A number of the output, behind @after */
 static long number(const char *after, const char *key)
@@ -113,47 +121,13 @@ static bool same(long a, long b)
 	return labs(a - b) * 100 <= (a > b ? a : b);
 }
 
-/* ---------------------------------------- "who", beside a buffer of our own */
+/* ------------------------------------- "who", beside the count of the module */
 
 struct counts {
 	long walkers, tlb;
 };
 
-static struct counts doctors, ours;
-
-static void count_line(const char *line)
-{
-	static const char * const waits[] = {
-		" func=tlb_remove_table_smp_sync", " func=do_serialize",
-	};
-	char pid[32], *at;
-
-	snprintf(pid, sizeof(pid), "-%d", getpid());
-	at = strstr(line, pid);
-	if (!at || !strchr(" \t", at[strlen(pid)]) || !strstr(line, " csd_queue_cpu: "))
-		return;
-	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
-		ours.walkers += !!strstr(line, waits[i]);
-	ours.tlb += !!strstr(line, " func=flush_tlb_func");
-}
-
-static void count_ours(void)
-{
-	char line[512];
-	FILE *f = fopen(TRACING "trace", "re");
-
-	ours = (struct counts){ 0 };
-	while (f && fgets(line, sizeof(line), f))
-		count_line(line);
-	if (f)
-		fclose(f);
-}
-
-static bool trace_ours(const char *on)
-{
-	return write_file(TRACING "events/csd/csd_queue_cpu/enable", on) &&
-		write_file(TRACING "tracing_on", on);
-}
+static struct counts doctors, modules;
 
 /* Whether instances of the doctor's are there, which it removes */
 static bool has_instance(pid_t pid)
@@ -178,29 +152,25 @@ static void watched(void (*work)(void))
 	char name[64];
 	pid_t pid;
 
-	doctors = (struct counts){ 0 };
-	write_file(TRACING "trace", "");
-	write_file(TRACING "buffer_size_kb", "1024");
-	write_file(TRACING "options/record-cmd", "0");	/* as the doctor, for QEMU */
-	if (!trace_ours("1")) {
-		fail("tracing: %m");
-		return;
-	}
-	pid = start(0, (char *[]){ (char *)"ptwalk-doctor", (char *)"who", (char *)"60",
+	doctors = modules = (struct counts){ 0 };
+	pid = start(NULL, (char *[]){ (char *)"ptwalk-doctor", (char *)"who", (char *)"60",
 				   (char *)"--json", NULL });
 	while (!is_watching(pid) && now() < end)
 		usleep(10000);
-	write_file(TRACING "trace", "");
+	/* The module counts what the thread that writes here interrupts. */
+	if (!write_file(MODULE_COUNT, "1"))
+		fail(MODULE_COUNT ": %m");
 	work();
 	usleep(300000);
 	kill(pid, SIGINT);
-	/* finish() flushes TLBs, which one of the two might not see. */
+	/* finish() flushes TLBs, and only one of the two might count these flushes. */
 	while (has_instance(pid) && now() < end + 20)
 		usleep(10000);
-	trace_ours("0");
+	write_file(MODULE_COUNT, "0");
+	modules.walkers = number_in(MODULE_COUNT, "walkers");
+	modules.tlb = number_in(MODULE_COUNT, "tlb");
 	if (finish(pid))
 		fail("ended by Ctrl-C it has no status 0: %.150s", output);
-	count_ours();
 	if (has_instance(pid))
 		fail("its instance of tracing is still there");
 	expect_text("\"interrupted\": true");
@@ -209,8 +179,8 @@ static void watched(void (*work)(void))
 		doctors.walkers = number(name, "walkers");
 		doctors.tlb = number(name, "tlb");
 	}
-	printf("    # %ld and %ld CPUs by the doctor, %ld and %ld here\n",
-	       doctors.walkers, doctors.tlb, ours.walkers, ours.tlb);
+	printf("    # %ld and %ld CPUs by the doctor, %ld and %ld by the module\n",
+	       doctors.walkers, doctors.tlb, modules.walkers, modules.tlb);
 }
 
 static char *map(char *addr, size_t len)
@@ -250,8 +220,8 @@ static void who_counts_what_is_interrupted(void)
 		return;
 	}
 	watched(collapse);
-	if (!same(doctors.walkers, ours.walkers))
-		fail("%ld CPUs interrupted, the doctor says %ld", ours.walkers, doctors.walkers);
+	if (!same(doctors.walkers, modules.walkers))
+		fail("%ld CPUs interrupted, the doctor says %ld", modules.walkers, doctors.walkers);
 }
 
 /*
@@ -321,29 +291,67 @@ static void who_tells_tlb_flushes_apart(void)
 	stop = true;
 	while (n)
 		pthread_join(threads[--n], NULL);
-#ifdef __x86_64__
-	if (!ours.tlb)
+#ifdef __x86_64__	/* The module counts no other architecture's flushes. */
+	if (!modules.tlb)
 		fail("no TLB was flushed: this shows nothing");
+	if (!same(doctors.tlb, modules.tlb))
+		fail("%ld CPUs flushed, the doctor says %ld", modules.tlb, doctors.tlb);
 #endif
-	if (!same(doctors.tlb, ours.tlb))
-		fail("%ld CPUs flushed, the doctor says %ld", ours.tlb, doctors.tlb);
-	if (doctors.walkers != ours.walkers)
-		fail("%ld CPUs waited for, not %ld", doctors.walkers, ours.walkers);
+	if (doctors.walkers != modules.walkers)
+		fail("%ld CPUs waited for, not %ld", doctors.walkers, modules.walkers);
+}
+
+static bool become_nobody(void)
+{
+	return !setresuid(NOBODY, NOBODY, NOBODY);
+}
+
+static bool own_mounts(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+static bool hide(const char *dir)
+{
+	return access(dir, F_OK) ? errno == ENOENT : !mount("empty", dir, "tmpfs", 0, NULL);
+}
+
+/* Its /sys/kernel/debug is empty, and root in it cannot mount. */
+static bool enter_container(void)
+{
+	return own_mounts() && hide(TRACEFS) && hide("/sys/kernel/debug") &&
+	       !prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0);
+}
+
+/* Linux 6.4 and older have no csd:csd_queue_cpu. */
+static bool enter_old_kernel(void)
+{
+	return own_mounts() && hide(TRACEFS "events/csd") && hide(TRACING "events/csd");
 }
 
 /* Broken: the doctor fails without saying what to do. */
 static void doctor_says_what_is_missing(void)
 {
-	int rc = doctor(NOBODY, (char *)"who", (char *)"1");
+	int rc = doctor(become_nobody, (char *)"who", (char *)"1");
 
 	if (rc != 1)
 		fail("status %d without root", rc);
 	expect_text("cure: run it as root");
-	rc = doctor(NOBODY, (char *)"waste", (char *)"1");
+	rc = doctor(become_nobody, (char *)"waste", (char *)"1");
 	if (rc != 1)
 		fail("status %d for a process of another", rc);
 	expect_text("cure: run it as root");
-	rc = doctor(0, (char *)"who", (char *)"soon");
+	rc = doctor(enter_container, (char *)"who", (char *)"1");
+	if (rc != 1)
+		fail("status %d without tracefs: %.150s", rc, output);
+	expect_text("there is no tracefs");
+	expect_text("cure: use a kernel with CONFIG_TRACING; in a container, run it on the host");
+	rc = doctor(enter_old_kernel, (char *)"who", (char *)"1");
+	if (rc != 1)
+		fail("status %d without csd:csd_queue_cpu: %.150s", rc, output);
+	expect_text("no tracepoint csd:csd_queue_cpu");
+	expect_text("cure: use Linux 6.5 or newer");
+	rc = doctor(NULL, (char *)"who", (char *)"soon");
 	if (rc != 2)
 		fail("status %d for wrong usage", rc);
 }
@@ -351,13 +359,13 @@ static void doctor_says_what_is_missing(void)
 /* Broken: a table is wider than the terminal. */
 static void text_fits_a_terminal(void)
 {
-	if (doctor(0, (char *)"who", (char *)"1"))
+	if (doctor(NULL, (char *)"who", (char *)"1"))
 		fail("who: %.150s", output);
 	expect_width();
-	if (doctor(0, (char *)"waste"))
+	if (doctor(NULL, (char *)"waste"))
 		fail("waste: %.150s", output);
 	expect_width();
-	if (doctor(0, (char *)"bench", (char *)"2"))
+	if (doctor(NULL, (char *)"bench", (char *)"2"))
 		fail("bench: %.150s", output);
 	expect_width();
 }
@@ -367,7 +375,7 @@ static void bench_gives_times_of_hardware_only(void)
 {
 	bool emulated;
 
-	if (doctor(0, (char *)"bench", (char *)"2", (char *)"--json"))
+	if (doctor(NULL, (char *)"bench", (char *)"2", (char *)"--json"))
 		fail("bench: %.150s", output);
 	emulated = strstr(output, "\"emulated\": true");
 	if (emulated != !strstr(output, "us_"))
@@ -388,7 +396,7 @@ static long doctors_waste(void)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (doctor(0, (char *)"waste", (char *)"--json", pid))
+	if (doctor(NULL, (char *)"waste", (char *)"--json", pid))
 		fail("waste: %.150s", output);
 	return number("\"processes\"", "empty_kb");
 }

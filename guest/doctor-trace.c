@@ -147,7 +147,7 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 			       "there is no tracefs"), false;
 	snprintf(path, sizeof(path), "%s/" EVENT, top);
 	if (access(path, F_OK))
-		return missing("Linux 6.5 or newer, with CONFIG_TRACING",
+		return missing("use Linux 6.5 or newer, with CONFIG_TRACING",
 			       "this kernel has no tracepoint csd:csd_queue_cpu"), false;
 	remove_stale(top);
 	make_filter(s);

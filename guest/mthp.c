@@ -93,6 +93,7 @@ static bool count_start(void)
 
 	snprintf(pid, sizeof(pid), "%d", khugepaged());
 	return write_file(TRACING "buffer_size_kb", "4096") &&
+	       write_file(TRACING "options/record-cmd", "0") &&
 	       write_file(TRACING "trace", "") &&
 	       write_file(TRACING "set_event_pid", pid) &&
 	       write_file(TRACING "events/csd/csd_queue_cpu/enable", "1") &&

@@ -77,7 +77,25 @@ static int move_huge(int fd, char *from, char *other)
 	return OK;
 }
 
-static void mremap_hugetlb(char *from, char *other)
+/* Moves 4 GB of private memory.  This length becomes 0 if it is stored in an int. */
+static int move_4_gigabytes(int fd, char *from, char *other)
+{
+	size_t len = 4 * GIGABYTE;
+	char *mem = map_at(from, len, MAP_PRIVATE, fd, 0), *to = from + len;
+
+	(void)other;
+	if (!mem)
+		return CANNOT;
+	for (int i = 0; i < NR_HUGE; i++)
+		*(uint64_t *)(mem + i * huge_size) = i + 1;
+	if (mremap(mem, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
+		return words_are_there(to) ? OK : WRONG;
+	return words_are_there(mem) ? REFUSED : WRONG;
+}
+
+/* Runs @move, which moves a hugetlb mapping, in a child with NR_HUGE huge pages. */
+static void mremap_hugetlb(int (*move)(int fd, char *from, char *other), size_t file_size,
+			   char *from, char *other)
 {
 	int fd = memfd_create("ptwalk", MFD_CLOEXEC | MFD_HUGETLB), status;
 	char number[32];
@@ -85,7 +103,7 @@ static void mremap_hugetlb(char *from, char *other)
 	pid_t child;
 
 	huge_size = number_in("/proc/meminfo", "Hugepagesize") * 1024;
-	if (fd < 0 || (long)huge_size < 0 || ftruncate(fd, GIGABYTE)) {
+	if (fd < 0 || (long)huge_size < 0 || ftruncate(fd, file_size)) {
 		skip("hugetlb: %m");
 		return;
 	}
@@ -94,7 +112,7 @@ static void mremap_hugetlb(char *from, char *other)
 	write_file("/proc/sys/vm/nr_hugepages", number);
 	child = fork();
 	if (!child)
-		_exit(move_huge(fd, from, other));
+		_exit(move(fd, from, other));
 	status = child_status(child, HANG_SECONDS);
 	close(fd);
 	if (status < 0) {
@@ -116,13 +134,19 @@ static void mremap_hugetlb(char *from, char *other)
 	write_file("/proc/sys/vm/nr_hugepages", number);
 }
 
+/* Broken: mremap() of 4 GB of hugetlb memory fails, and what was in it is lost. */
+static void mremap_of_4_gigabytes_keeps_its_pages(void)
+{
+	mremap_hugetlb(move_4_gigabytes, 4 * GIGABYTE, BASE, NULL);
+}
+
 /*
  * Broken: mremap() hangs, and so does every reader of the process's /proc
  * files.
  */
 static void mremap_of_hugetlb_returns(void)
 {
-	mremap_hugetlb(BASE, NULL);
+	mremap_hugetlb(move_huge, GIGABYTE, BASE, NULL);
 }
 
 /*
@@ -132,7 +156,7 @@ static void mremap_of_hugetlb_returns(void)
 static void mremap_leaves_tables_of_others_alone(void)
 {
 	/* Not at a 1 GB boundary: the two mappings share no table. */
-	mremap_hugetlb(BASE + huge_size, BASE + 2 * GIGABYTE);
+	mremap_hugetlb(move_huge, GIGABYTE, BASE + huge_size, BASE + 2 * GIGABYTE);
 }
 
 /* --------------------------------------------------------- memory cgroups */
@@ -444,6 +468,7 @@ static const struct suite_case cases[] = {
 	CASE(exits_leave_room_in_a_memcg),
 	CASE(collapse_in_a_full_memcg_kills_nobody),
 	CASE(killed_process_lets_go_of_its_program),
+	CASE(mremap_of_4_gigabytes_keeps_its_pages),
 	/* Where they fail there is a process that cannot be killed. */
 	CASE(mremap_of_hugetlb_returns),
 	CASE(mremap_leaves_tables_of_others_alone),

@@ -143,6 +143,28 @@ test_results_of_each_base() {
 	END
 }
 
+# change FILE LINE: a line more in the copy's FILE changes the key
+change() {
+	local before
+	before=$(key_of v6.12)
+	printf '%s\n' "$2" >>"$1"
+	[ "$(key_of v6.12)" != "$before" ]
+}
+
+test_key_ignores_comments() {
+	local line
+	only_parts
+	for line in '/* One line */' '/* First line' ' * Middle' ' *' ' */' '	/* In code */'; do
+		! change guest/bench.c "$line" || fail "the key changes with $line"
+	done
+	for line in 'int i; /* behind code */' '*p = 1;' '#define X'; do
+		change guest/bench.c "$line" || fail "the key does not change with $line"
+	done
+	line=$(ls patches/v6.12/0002-*)
+	! change "$line" '+ * Middle' || fail 'the key changes with a comment of a patch'
+	change "$line" '+	i++;' || fail 'the key does not change with a patch'
+}
+
 test_longest_torture_test_stays() {
 	ledger
 	record_torture radix/patched 20 SUCCESS

@@ -8,8 +8,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kallsyms.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 
 #include "../kernel.h"
 #include "ptwalk.h"
@@ -153,6 +155,42 @@ unsigned int ptwalk_ipi_cpus(enum ptwalk_ipi_class class)
 		n += ptwalk_ipi_on(cpu, class);
 	return n;
 }
+
+/*
+ * For programs, after the module's own suites, which use the same counts.  Not for the
+ * module's command line, which is read before ptwalk_ipi_init() allocates the counts.
+ */
+static int ipi_count_set(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+	int ret = kstrtobool(val, &on);
+
+	if (ret)
+		return ret;
+	if (!hits)
+		return -ENODEV;
+	if (on)
+		ptwalk_ipi_start();
+	else
+		ptwalk_ipi_stop();
+	return 0;
+}
+
+static int ipi_count_get(char *buffer, const struct kernel_param *kp)
+{
+	if (!hits)
+		return -ENODEV;
+	return sysfs_emit(buffer, "walkers: %u\ntlb: %u\n",
+			  ptwalk_ipi_cpus(PTWALK_IPI_BROADCAST) +
+			  ptwalk_ipi_cpus(PTWALK_IPI_SERIALIZE),
+			  ptwalk_ipi_cpus(PTWALK_IPI_TLB));
+}
+
+static const struct kernel_param_ops ipi_count_ops = {
+	.set = ipi_count_set, .get = ipi_count_get,
+};
+module_param_cb(ipi_count, &ipi_count_ops, NULL, 0600);
+MODULE_PARM_DESC(ipi_count, "write 1 to count the CPUs that the writing thread interrupts, 0 to stop; read the counts");
 
 /**
  * ptwalk_measure() - report the counts in the form the result table is made of

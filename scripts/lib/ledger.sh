@@ -10,7 +10,8 @@ LEDGER=$OUT/ledger
 COMMITTED=$top/tests/ledger
 
 # ledger_key: a key of all that results depend on: the patches without their messages, line
-# numbers and documents, the modules, the programs, the machines and configurations
+# numbers and documents, the modules, the programs, the machines and configurations; all
+# without lines that are only comment
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		{
@@ -19,7 +20,7 @@ ledger_key() {
 			cd "$top" && find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
 				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
 				-o -name Kconfig.fragment \) ! -name '*.mod.c' | sort | xargs cat
-		} | sha256sum | cut -c1-10)
+		} | sed -E '\,^[+ -]?[[:space:]]*(/[*].*[*]/|/[*]([^/]|[^*]/)*|[*]|[*]/|[*] .*)$,d' | sha256sum | cut -c1-10)
 	export LEDGER_KEY
 }
 
