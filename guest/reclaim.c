@@ -49,7 +49,7 @@ static struct {
 	unsigned long rounds;
 	int error;	/* the last errno */
 	unsigned long met;	/* operations during which it was given back */
-	bool stop, started;
+	bool stop, started, paused;
 	pthread_t thread;
 } giver;
 
@@ -89,7 +89,16 @@ static void empty_another_table(void)
 static void *give_back(void *unused)
 {
 	while (!__atomic_load_n(&giver.stop, __ATOMIC_RELAXED)) {
+		if (__atomic_load_n(&giver.paused, __ATOMIC_RELAXED)) {
+			sched_yield();
+			continue;
+		}
 		__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
+		/* Either this sees the pause, or pause_giving() an odd number. */
+		if (__atomic_load_n(&giver.paused, __ATOMIC_SEQ_CST)) {
+			__atomic_add_fetch(&giver.seq, 1, __ATOMIC_SEQ_CST);
+			continue;
+		}
 		for (size_t i = 0; i < giver.len; i += giver.step) {
 			/* ENOMEM says that a part is not mapped; the rest was given back. */
 			if (madvise(giver.addr + i, giver.step, MADV_DONTNEED) && errno != ENOMEM)
@@ -191,6 +200,25 @@ static uint64_t settled(uint64_t *ptr, uint64_t expected)
 	return value;
 }
 
+/*
+ * Where a flush may be late, a store to memory that is given back could reach the page's next
+ * user.  So give back nothing while the caller stores.
+ */
+static void pause_giving(void)
+{
+	if (!FLUSH_MAY_BE_LATE)
+		return;
+	__atomic_store_n(&giver.paused, true, __ATOMIC_SEQ_CST);
+	while (giver_seq() & 1)
+		sched_yield();
+	usleep(1000);
+}
+
+static void go_on_giving(void)
+{
+	__atomic_store_n(&giver.paused, false, __ATOMIC_SEQ_CST);
+}
+
 /* Less than a table of any MMU maps */
 #define PART		(1UL << 20)
 
@@ -210,8 +238,10 @@ static void fork_versus_giver(const char *name, size_t step)
 		*word(mem, i) = i + 1;
 	start_giving_by(mem, LEN, step);
 	while (now() < end && !status) {
+		pause_giving();
 		for (int i = 0; i < NR_TABLES * 4; i++)
 			*word(mem, i) = i + 1;
+		go_on_giving();
 		seq = giver_seq();
 		child = fork();
 		if (!child) {
@@ -277,6 +307,7 @@ static void mremap_versus_giver(const char *name, size_t step)
 		}
 		note_race(seq);
 		mem = next;
+		pause_giving();
 		for (int i = 0; i < NR_TABLES * 8; i++) {
 			uint64_t value = settled(word(mem, i), i + 1);
 
@@ -284,6 +315,7 @@ static void mremap_versus_giver(const char *name, size_t step)
 				fail("word %d is %llu", i, (unsigned long long)value);
 			*word(mem, i) = i + 1;
 		}
+		go_on_giving();
 		moves++;
 	}
 	stop_giving();
