@@ -143,6 +143,31 @@ test_results_of_each_base() {
 	END
 }
 
+test_sublevels_and_times_of_a_new_debian() {
+	local new old
+	only_parts sublevels bare
+	new=$(key_of v7.3) old=$(key_of v6.12)
+	{
+		printf '%s\t%s\tv6.12\t%s\t2026-01-01\t%s\n' sublevel 6.12.107 "$old" 'clean     9 hunks' \
+			sublevel 6.12.74 another 'conflict  8 hunks' bare 'bookworm make run' "$old" 15:26 \
+			bare 'trixie make run' another 'failed after 0:10' bare 'trixie make doctor' "$old" 0:20
+		printf 'sublevel\t7.3.4\tv7.3\t%s\t2026-02-01\tclean  7 hunks\n' "$new"
+	} >tests/ledger
+	scripts/report
+	part >"$T/out"
+	cat "$T/out"
+	diff - "$T/out" <<-'END'
+	version result date tree
+	6.12.74 conflict: 8 hunks 2026-01-01 older
+	6.12.107 clean: 9 hunks 2026-01-01 this
+	7.3.4 clean: 7 hunks 2026-02-01 this
+	command Debian 12 Debian 13 date tree
+	make run 15:26 failed 2026-01-01 older
+	 after 0:10
+	make doctor \- 0:20 2026-01-01 this
+	END
+}
+
 # change FILE LINE: a line more in the copy's FILE changes the key
 change() {
 	local before

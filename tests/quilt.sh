@@ -45,11 +45,29 @@ test_quilt_takes_out_what_it_has_put_in() {
 	[ "$(cat "$T/p/series")" = own.patch ] && [ ! -e "$T/p/ptwalk" ]
 }
 
+# The version of the package's tree chooses the base.
+test_quilt_takes_the_base_of_the_tree() {
+	local v
+	for v in 6.12 7.3; do
+		mkdir -p "$T/$v/debian/patches" "$T/$v/mm"
+		touch "$T/$v/Kbuild" "$T/$v/mm/gup.c"
+		printf 'VERSION = %s\nPATCHLEVEL = %s\nSUBLEVEL = 9\n' "${v%.*}" "${v#*.}" >"$T/$v/Makefile"
+		( unset BASE PATCHES; DIR=$T/$v/debian/patches "$top/scripts/quilt" ) >"$T/out" 2>&1
+		cat "$T/out"
+		grep -q "patches for $v.y" "$T/out"
+		diff <(cd "$top/patches/v$v" && printf '%s\n' 0*.patch | sed 1d) \
+			<(sed -n 's|^ptwalk/\(0\)|\1|p' "$T/$v/debian/patches/series")
+	done
+}
+
 test_quilt_refuses() {
 	fake_series "$T/series"; mkdir "$T/p"
 	refused 2 'no DIR' 'make quilt DIR=' quilt ''
 	refused 2 'is not a folder' 'file series' quilt "$T/nowhere"
 	refused 2 "unknown TOPICS 'more'" 'some of: tests' quilt "$T/p" more
+	fake_kernel "$T/k"; mkdir -p "$T/k/debian/patches"
+	sed -i 's/^PATCHLEVEL.*/PATCHLEVEL = 99/' "$T/k/Makefile"
+	refused 2 'the series is for' 'check out such a release' quilt "$T/k/debian/patches"
 }
 
 run_tests

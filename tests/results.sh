@@ -204,13 +204,16 @@ test_program_says_why() {
 	END
 }
 
-# boots that end with a panic, which the console says was for WHY, and then well
+# panics_once WHY [VERSION]: boots under that QEMU that end with a panic, which the console says
+# was for WHY, and then well
 panics_once() {
 	BUILD=$T/b
 	local run=$T/b/v6.12/run/x86_64-patched
 	mkdir -p "$run" "$T/b/v6.12/log"
+	printf '#!/bin/sh\necho "QEMU emulator version %s"\n' "${2-7.2.22}" >"$T/qemu"
+	chmod +x "$T/qemu"
 	other_top scripts/boot '#!/bin/sh' "echo 'Oops: $1' >'$run/console.log'" \
-		"echo '-accel tcg,thread=multi' >'$run/qemu.cmd'" \
+		"echo '$T/qemu -accel tcg,thread=multi' >'$run/qemu.cmd'" \
 		"[ ! -e '$run/twice' ] || exit 0" "touch '$run/twice'" 'exit 4'
 	(
 		matrix
@@ -219,6 +222,10 @@ panics_once() {
 }
 
 test_stale_breakpoint_boots_again() { panics_once 'int3: 0000 [#1] SMP'; }
+
+test_breakpoint_of_a_newer_qemu_does_not_boot_again() {
+	if panics_once 'int3: 0000 [#1] SMP' 8.1.0; then fail 'it booted again'; fi
+}
 
 test_panic_does_not_boot_again() {
 	if panics_once '0000 [#1] SMP'; then fail 'it booted again'; fi

@@ -5,7 +5,7 @@
 # sets kind (git or plain), the topics of the tree's base, carried (those that are in the
 # tree), and tmp, a folder that is removed at the end.
 
-given=${PATCHES-}${BASE-}
+given=${PATCHES-}${BASE-}	# for choose_base
 . "${BASH_SOURCE[0]%/*}/common.sh"
 . "${BASH_SOURCE[0]%/*}/patches.sh"
 usage "$@"
@@ -14,29 +14,6 @@ example="make ${0##*/} KDIR=/path/to/linux"
 export GIT_OPTIONAL_LOCKS=0
 
 kgit() { git -C "$KDIR" "$@"; }
-
-version_part() { sed -n "s/^$1 = *//p" "$KDIR/Makefile" | head -n1; }
-
-# Chooses PATCHES by the version of KDIR, and loads its BASE
-choose_base() {
-	local v f bases=("$top"/patches/*/BASE) series='' known=''
-	if [ ! -f "$KDIR/Makefile" ] || [ ! -f "$KDIR/Kbuild" ] || [ ! -f "$KDIR/mm/gup.c" ] ||
-	   [ -z "$(version_part PATCHLEVEL)" ]; then
-		die "$KDIR is not a kernel source tree" "KDIR= must be the top of a Linux source tree (headers are not enough)"
-	fi
-	[ -z "$given" ] || bases=("$PATCHES/BASE")
-	v=$(version_part VERSION).$(version_part PATCHLEVEL)
-	for f in "${bases[@]}"; do
-		PATCHES=${f%/BASE}
-		load_base
-		series+="${series:+ or }$LINUX.y" known+="${known:+ or }$UPSTREAM"
-		[ "$v" = "$LINUX" ] || continue
-		v=$v.$(version_part SUBLEVEL)
-		[ "v$v" = "$UPSTREAM" ] || warn "$KDIR is Linux $v, and the series was made for ${UPSTREAM#v}; trying"
-		return
-	done
-	die "$KDIR is Linux $v, the series is for $series" "check out such a release, best $known"
-}
 
 # A tree that merely lies inside some other repository is a plain one.
 kind_of_tree() {

@@ -21,6 +21,31 @@ load_base() {
 	LINUX=${UPSTREAM#v} LINUX=${LINUX%.*}
 }
 
+# version_part NAME: of the version in the Makefile of KDIR
+version_part() { sed -n "s/^$1 = *//p" "$KDIR/Makefile" | head -n1; }
+
+# choose_base: chooses PATCHES by the version of KDIR, unless PATCHES or BASE was given (the
+# variable given is set), and loads its BASE
+choose_base() {
+	local v f bases=("$top"/patches/*/BASE) series='' known=''
+	if [ ! -f "$KDIR/Makefile" ] || [ ! -f "$KDIR/Kbuild" ] || [ ! -f "$KDIR/mm/gup.c" ] ||
+	   [ -z "$(version_part PATCHLEVEL)" ]; then
+		die "$KDIR is not a kernel source tree" "KDIR= must be the top of a Linux source tree (headers are not enough)"
+	fi
+	[ -z "$given" ] || bases=("$PATCHES/BASE")
+	v=$(version_part VERSION).$(version_part PATCHLEVEL)
+	for f in "${bases[@]}"; do
+		PATCHES=${f%/BASE}
+		load_base
+		series+="${series:+ or }$LINUX.y" known+="${known:+ or }$UPSTREAM"
+		[ "$v" = "$LINUX" ] || continue
+		v=$v.$(version_part SUBLEVEL)
+		[ "v$v" = "$UPSTREAM" ] || warn "$KDIR is Linux $v, and the series was made for ${UPSTREAM#v}; trying"
+		return
+	done
+	die "$KDIR is Linux $v, the series is for $series" "check out such a release, best $known"
+}
+
 # load_topics: reads $PATCHES/TOPICS: the names into TOPIC; RANGE ("first last") and NEEDS
 # by name; all patches into FILES
 load_topics() {
