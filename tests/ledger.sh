@@ -168,26 +168,27 @@ test_sublevels_and_times_of_a_new_debian() {
 	END
 }
 
-# change FILE LINE: a line more in the copy's FILE changes the key
+# change FILE LINE...: these lines more in the copy's FILE change the key
 change() {
-	local before
-	before=$(key_of v6.12)
-	printf '%s\n' "$2" >>"$1"
-	[ "$(key_of v6.12)" != "$before" ]
+	local file=$1 before=$key
+	shift
+	printf '%s\n' "$@" >>"$file"
+	key=$(key_of v6.12)
+	[ "$key" != "$before" ]
 }
 
 test_key_ignores_comments() {
-	local line
+	local key line patch
 	only_parts
-	for line in '/* One line */' '/* First line' ' * Middle' ' *' ' */' '	/* In code */'; do
-		! change guest/bench.c "$line" || fail "the key changes with $line"
-	done
+	patch=$(ls patches/v6.12/0002-*)
+	key=$(key_of v6.12)
+	! change guest/bench.c '/* One line */' '/* First line' ' * Middle' ' *' ' */' '	/* In code */' ||
+		fail 'the key changes with a comment'
+	! change "$patch" '+ * Middle' || fail 'the key changes with a comment of a patch'
 	for line in 'int i; /* behind code */' '*p = 1;' '#define X'; do
 		change guest/bench.c "$line" || fail "the key does not change with $line"
 	done
-	line=$(ls patches/v6.12/0002-*)
-	! change "$line" '+ * Middle' || fail 'the key changes with a comment of a patch'
-	change "$line" '+	i++;' || fail 'the key does not change with a patch'
+	change "$patch" '+	i++;' || fail 'the key does not change with a patch'
 }
 
 test_longest_torture_test_stays() {
