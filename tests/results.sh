@@ -115,6 +115,18 @@ test_race_may_fail_without_its_topic() {
 	grep -qx 'FAIL ptwalk_x.b (too bad)' "$T/out"
 }
 
+test_skip_in_some_runs() {
+	boot x86 - '*' 'ptwalk_x.a x86 sometimes/skip -- late' \
+		'ptwalk_x.b x86 none -- broken' 'ptwalk_x.c x86 sometimes/skip -- late'
+	diff - "$T/out" <<-'END'
+	PASS ptwalk_x.a
+	XFAIL ptwalk_x.b (broken)
+	SKIP ptwalk_x.c (no time)
+	END
+	boot x86 - '*' 'ptwalk_x.b x86 sometimes/skip -- late' 'ptwalk_x.c x86 sometimes/skip -- late' || :
+	grep -qx 'FAIL ptwalk_x.b (too bad)' "$T/out"
+}
+
 test_skips_of_a_lenient_variant_need_no_reason() {
 	boot x86 pae '*' '# nothing'
 	diff - "$T/out" <<-'END'
