@@ -73,7 +73,8 @@ function own(name,	i) {
 	return 0
 }
 
-# expected(NAME): "fail", "race" (fails in some runs), "skip", "sometimes/skip" or "pass"; sets expected_why
+# expected(NAME): "fail", "race" (fails in some runs), "skip", "sometimes/skip" or "pass"; sets
+# expected_why
 function expected(name,	i, what, result, only) {
 	result = "pass"
 	only = own(name)
