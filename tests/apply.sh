@@ -289,26 +289,14 @@ test_apply_real_series_to_files() {
 	same "$k" "$k.source"
 }
 
-# Each topic with what it needs, alone; then the rest on top of it
-test_apply_each_real_topic() {
-	local t topics
-	real "$T/k"
-	mapfile -t topics < <(awk '/^[a-z]/ {print $1}' "$series/TOPICS")
-	for t in "${topics[@]}"; do
-		git -C "$k" reset -q --hard source
-		TOPICS=$t "$top/scripts/apply" || fail "topic $t does not apply with what it needs"
-		"$top/scripts/apply" || fail "the rest does not apply after topic $t"
-		same "$k" "$k.patched"
-	done
-}
-
-# Likewise for the other base, which has twice as many topics: in the index, where it takes seconds
-test_apply_each_real_topic_of_v7_3() {
+# each_topic BASE: each topic fits with what it needs, alone; then the rest on top of it.  In
+# the index, where it takes seconds.
+each_topic() {
 	local t patched names rest files
-	real "$T/k" v7.3
+	real "$T/k" "$1"
 	git -C "$k" --work-tree="$k.patched" add -f .
 	patched=$(git -C "$k" write-tree)
-	export BASE=v7.3
+	export BASE=$1
 	. "$top/scripts/lib/common.sh"
 	. "$top/scripts/lib/patches.sh"
 	export GIT_INDEX_FILE=$T/index
@@ -325,6 +313,9 @@ test_apply_each_real_topic_of_v7_3() {
 		[ "$(git write-tree)" = "$patched" ] || fail "not the whole series after topic $t and the rest"
 	done
 }
+
+test_apply_each_real_topic() { each_topic v6.12; }
+test_apply_each_real_topic_of_v7_3() { each_topic v7.3; }
 
 # Without moving a single file of the whole source that no patch touches
 test_apply_real_series_to_the_whole_source() {

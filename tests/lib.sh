@@ -36,7 +36,8 @@ other_top() {
 }
 
 run_tests() {
-	local t log rc bad=0 T
+	local t log rc bad=0 T KEPT
+	KEPT=$(mktemp -d)
 	for t in $(declare -F | sed -n 's/^declare -f test_//p'); do
 		# shellcheck disable=SC2254	# a pattern: ONLY='apply_*' tests/apply.sh
 		case $t in ${ONLY:-*}) ;; *) continue ;; esac
@@ -53,11 +54,20 @@ run_tests() {
 		esac
 		rm -rf "$T" "$log"
 	done
+	rm -rf "$KEPT"
 	return $bad
 }
 
+# like_before NAME DIR: a copy in DIR of what NAME made the first time, which is kept
+like_before() {
+	[ -d "$KEPT/$1" ] || "$1" "$KEPT/$1"
+	mkdir -p "$2"
+	cp -a "$KEPT/$1/." "$2"
+}
+
 # fake_kernel DIR: a git tree with just what the scripts look at
-fake_kernel() {
+fake_kernel() { like_before new_kernel "$1"; }
+new_kernel() {
 	mkdir -p "$1/mm"
 	printf 'VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n' >"$1/Makefile"
 	echo '# kbuild' >"$1/Kbuild"
@@ -69,11 +79,16 @@ fake_kernel() {
 	git -C "$1" tag source
 }
 
-# fake_series DIR: three patches for fake_kernel, a topic each, with BASE, in DIR
+# fake_series DIR [SHA256]: three patches for fake_kernel, a topic each, with BASE, in DIR;
+# the tree with them in DIR.work
 fake_series() {
-	local w=$1.work
-	fake_kernel "$w"
-	( cd "$w"
+	like_before new_series "$1"
+	mv "$1/work" "$1.work"
+	sed -i "s/^SHA256=.*/SHA256=${2-none}/" "$1/BASE"
+}
+new_series() {
+	fake_kernel "$1/work"
+	( cd "$1/work"
 	sed -i 's/^line 10 of gup/line ten of gup/' mm/gup.c
 	git commit -q -a -m 'mm/gup: count in words' -m 'So that people can read it.'
 	sed -i 's/^line 40 of memory/line forty of memory/' mm/memory.c
@@ -86,7 +101,7 @@ fake_series() {
 	git format-patch -q -o "$1" --zero-commit --no-signature --stat=75 --numbered \
 		--diff-algorithm=histogram --abbrev=12 source..HEAD )
 	echo 'cover' >"$1/0000-cover-letter.patch"
-	printf '%s\n' UPSTREAM=v6.12.117 PACKAGE=linux-source-6.12 DEBIAN=6.12.117-0test SHA256="${2-none}" \
+	printf '%s\n' UPSTREAM=v6.12.117 PACKAGE=linux-source-6.12 DEBIAN=6.12.117-0test SHA256=none \
 		SUITES=debian/stable >"$1/BASE"
 	printf '%s\n' '# topics' 'tests 1-1 - Count.' 'memory 2-2 - Count too.' 'further 3-3 (tests) Count on.' >"$1/TOPICS"
 }

@@ -24,10 +24,17 @@ ledger_key() {
 	export LEDGER_KEY
 }
 
-# mutant_key FILE: the key of the results of that mutant
-mutant_key() {
+# mutant_keys FILE...: the key of the results of each of these mutants, a line each: that of
+# the ledger and the mutant
+mutant_keys() {
+	local dir
 	ledger_key
-	{ echo "$LEDGER_KEY"; cat "$1"; } | sha256sum | cut -c1-10
+	dir=$(mktemp -d)
+	awk -v key="$LEDGER_KEY" -v dir="$dir" '
+		FNR == 1 { close(out); out = dir "/" sprintf("%04d", ++n); print key >out }
+		{ print >out }' "$@"
+	sha256sum "$dir"/* | cut -c1-10
+	rm -r "$dir"
 }
 
 # record CHECK WHERE: stores the lines of stdin as its result, in place of an earlier one
