@@ -102,4 +102,18 @@ test_interrupt_unapply() {
 	[ "$(git -C "$T/k" rev-parse HEAD)" = "$(git -C "$T/k" rev-parse source)" ]
 }
 
+# In the middle of a boot, while the next kernel is built
+test_interrupt_leaves_no_build_ahead() {
+	mkdir -p "$T/top/tests"
+	cp -r "$top/scripts" "$T/top/"
+	printf '%s\n' 'run x86_64 x86 base,patched - kunit' >"$T/top/scripts/matrix.list"
+	# shellcheck disable=SC2016	# for that script
+	printf '#!/bin/sh\n[ "$FLAVOR" = base ] || { touch %s; exec sleep 1000.5; }\n' "$T/ahead" >"$T/top/scripts/build"
+	printf '#!/bin/sh\n' | tee "$T/top/scripts/module" >"$T/top/scripts/initrd"
+	printf '#!/bin/sh\nwhile [ ! -e %s ]; do sleep 0.1; done\ntouch %s\nsleep 1000.25\n' "$T/ahead" "$T/reached" >"$T/top/scripts/boot"
+	fake_series "$T/p"
+	interrupt env BUILD="$T/b" PATCHES="$T/p" "$T/top/scripts/matrix" run
+	if pgrep -f 'sleep 1000\.5$' -a; then pkill -f 'sleep 1000\.5$'; fail 'a build is left over'; fi
+}
+
 run_tests

@@ -5,7 +5,7 @@
 
 set -eu
 . "$(dirname "$0")/lib.sh"
-unset APPEND SUITE TORTURE REPLAY MUTANTS
+unset APPEND SUITE TORTURE REPLAY MUTANTS RESUME
 
 # mutants ON BOOT [HEAD...]: one mutant, to be killed by ptwalk_x.a, of a fake kernel,
 # with more lines in its head.  scripts/boot does BOOT; is_mutant says whether the bug is
@@ -74,6 +74,22 @@ test_key_of_a_mutant_is_that_of_the_tree_and_its_patch() {
 	cp "$T/top/tests/mutants/v6.12/01-bug.patch" "$T/top/tests/mutants/v6.12/02-bug.patch"
 	BUILD=$T/b "$T/top/scripts/mutants" >"$T/out" 2>&1 || cat "$T/out"
 	awk -F '\t' '$1 == "mutant" { rows++; keys += !seen[$4]++ } END { exit rows != 2 || keys != 1 }' "$T/b/v6.12/ledger"
+}
+
+test_resumed_run_takes_what_was_killed() {
+	mutants x86_64 'is_mutant && result fail || result pass'
+	sed 's/^Mutant: .*/& too/' "$T/top/tests/mutants/v6.12/01-bug.patch" >"$T/top/tests/mutants/v6.12/02-bug.patch"
+	touch "$T/top/scripts/boot"
+	RESUME=1 BUILD=$T/b "$T/top/scripts/mutants" >"$T/out" 2>&1 || cat "$T/out"
+	cat "$T/out"
+	grep -qx '2 passed, 0 failed, 0 skipped' "$T/out"
+	find "$T/b/mutant/v6.12/run/01-bug" -name result.txt -newer "$T/top/scripts/boot" >"$T/boots"
+	[ ! -s "$T/boots" ] || fail 'the first was booted again'
+	[ -f "$T/b/mutant/v6.12/run/02-bug/ptwalk_x.a/x86_64-patched/result.txt" ]
+	echo other >>"$T/top/tests/mutants/v6.12/01-bug.patch"
+	RESUME=1 BUILD=$T/b "$T/top/scripts/mutants" >"$T/out" 2>&1 || cat "$T/out"
+	find "$T/b/mutant/v6.12/run/01-bug" -name result.txt -newer "$T/top/scripts/boot" >"$T/boots"
+	[ -s "$T/boots" ] || fail 'what was never run was taken'
 }
 
 test_control_that_fails_kills_nothing() {

@@ -198,13 +198,20 @@ kernel_args() {
 		KBUILD_BUILD_VERSION=1)
 }
 
-# lock FILE WHAT [-s]: waits for a lock, which is held until this process ends
+# lock FILE WHAT [-s|-x [LOG]]: waits for a lock, which is held until this process ends, and
+# shows the progress in LOG meanwhile
 LOCKS=()
 lock() {
-	local fd
+	local fd tick
 	exec {fd}>"$1"
 	LOCKS+=("$fd")
-	flock -n "${3:--x}" "$fd" || { say "waiting for $2"; flock "${3:--x}" "$fd"; }
+	! flock -n "${3:--x}" "$fd" || return 0
+	say "waiting for $2"
+	unlocked ticker "$2" "${4:-$1}" 0 $$ &
+	tick=$!
+	flock "${3:--x}" "$fd"
+	kill "$tick" 2>/dev/null || :
+	wait "$tick" 2>/dev/null || :
 }
 
 # unlocked CMD...: runs CMD without the locks, which it could keep longer than this process

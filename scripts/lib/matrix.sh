@@ -233,10 +233,37 @@ run_cell() {
 	esac
 }
 
-# run_cells LIST
-run_cells() {
-	local cell
+# build_cells: builds the kernels of the cells on stdin, but not the first, at the lowest
+# priority
+build_cells() {
+	local cell key
+	local -A seen=()
+	renice -n 19 $BASHPID
+	while read -r cell <&3; do
+		key=$(cell_key "$cell")
+		[ ${#seen[@]} -eq 0 ] || [ -n "${seen[$key]-}" ] || in_cell "$cell" "$top/scripts/build" || :
+		seen[$key]=yes
+	done 3<&0 </dev/null
+}
+
+# build_ahead FILE: starts build_cells with the cells in FILE: boots leave CPU time.  Who needs
+# such a kernel waits for the lock of its build.  It ends with this shell.
+build_ahead() {
+	set -m	# a process group of its own
+	unlocked build_cells <"$1" >"$OUT/log/build-ahead.log" 2>&1 &
+	# shellcheck disable=SC2064	# this job
+	trap "kill -- -$! 2>/dev/null" EXIT
+	set +m
+}
+
+# run_cells LIST [LATER...]: also builds ahead for the lists LATER
+run_cells() (
 	ledger_key	# now, because files may change while the cells run
 	cells "$1" >"$OUT/log/cells-$1.txt"
+	{
+		cat "$OUT/log/cells-$1.txt"
+		for list in "${@:2}"; do cells "$list"; done
+	} >"$OUT/log/cells-ahead.txt"
+	build_ahead "$OUT/log/cells-ahead.txt"
 	while read -r cell <&3; do run_cell "$cell"; done 3<"$OUT/log/cells-$1.txt"
-}
+)
