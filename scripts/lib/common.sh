@@ -212,6 +212,7 @@ lock() {
 	flock "${3:--x}" "$fd"
 	kill "$tick" 2>/dev/null || :
 	wait "$tick" 2>/dev/null || :
+	[ ! -t 1 ] || printf '\r\033[K'
 }
 
 # unlocked CMD...: runs CMD without the locks, which it could keep longer than this process
