@@ -252,7 +252,7 @@ build_ahead() {
 	set -m	# a process group of its own
 	unlocked build_cells <"$1" >"$OUT/log/build-ahead.log" 2>&1 &
 	# shellcheck disable=SC2064	# this job
-	trap "kill -- -$! 2>/dev/null" EXIT
+	trap "kill -- -$! 2>/dev/null || :" EXIT
 	set +m
 }
 
