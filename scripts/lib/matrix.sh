@@ -246,8 +246,8 @@ build_cells() {
 	done 3<&0 </dev/null
 }
 
-# build_ahead FILE: starts build_cells with the cells in FILE: boots leave CPU time.  Who needs
-# such a kernel waits for the lock of its build.  It ends with this shell.
+# build_ahead FILE: starts build_cells with the cells in FILE, because boots leave CPU time.  A
+# step that needs such a kernel waits for its build, which ends with this shell.
 build_ahead() {
 	set -m	# a process group of its own
 	unlocked build_cells <"$1" >"$OUT/log/build-ahead.log" 2>&1 &
