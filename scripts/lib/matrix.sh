@@ -233,24 +233,24 @@ run_cell() {
 	esac
 }
 
-# build_cells: builds the kernels of the cells on stdin, but not the first, at the lowest
+# build_cells LIST...: builds the kernels of these lists, but not the first, at the lowest
 # priority
 build_cells() {
-	local cell key
+	local cell key list
 	local -A seen=()
 	renice -n 19 $BASHPID
 	while read -r cell <&3; do
 		key=$(cell_key "$cell")
 		[ ${#seen[@]} -eq 0 ] || [ -n "${seen[$key]-}" ] || in_cell "$cell" "$top/scripts/build" || :
 		seen[$key]=yes
-	done 3<&0 </dev/null
+	done 3< <(for list; do cells "$list"; done)
 }
 
-# build_ahead FILE: starts build_cells with the cells in FILE, because boots leave CPU time.  A
-# step that needs such a kernel waits for its build, which ends with this shell.
+# build_ahead LIST...: starts build_cells, because boots leave CPU time.  A step that needs such
+# a kernel waits for its build, which ends with this shell.
 build_ahead() {
 	set -m	# a process group of its own
-	unlocked build_cells <"$1" >"$OUT/log/build-ahead.log" 2>&1 &
+	unlocked build_cells "$@" >"$OUT/log/build-ahead.log" 2>&1 </dev/null &
 	# shellcheck disable=SC2064	# this job
 	trap "kill -- -$! 2>/dev/null || :" EXIT
 	set +m
@@ -260,10 +260,6 @@ build_ahead() {
 run_cells() (
 	ledger_key	# now, because files may change while the cells run
 	cells "$1" >"$OUT/log/cells-$1.txt"
-	{
-		cat "$OUT/log/cells-$1.txt"
-		for list in "${@:2}"; do cells "$list"; done
-	} >"$OUT/log/cells-ahead.txt"
-	build_ahead "$OUT/log/cells-ahead.txt"
+	build_ahead "$@"
 	while read -r cell <&3; do run_cell "$cell"; done 3<"$OUT/log/cells-$1.txt"
 )
