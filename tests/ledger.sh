@@ -41,6 +41,47 @@ test_a_changed_patch_makes_results_stale_texts_do_not() {
 	if recorded "$LEDGER" kunit radix/base; then fail 'what was never run was taken'; fi
 }
 
+test_a_result_depends_on_what_is_built_there() {
+	local where
+	ledger
+	of_this_tree() { recorded "$LEDGER" "$@" >"$T/out"; }
+	for where in x86/base radix/base; do echo well | record kunit $where; done
+	echo well | record proof check
+	echo well | record topic 'a x86'
+	sed -i 's,\([ab]\)/mm/,\1/arch/powerpc/mm/,; s/^+line ten of gup/+line eleven of gup/' "$T"/p/0001-*
+	unset LEDGER_KEY
+	! of_this_tree kunit x86/base || fail 'the patch was for x86, too'
+	echo well | record kunit x86/base
+	echo well | record topic 'a x86'
+	sed -i 's/^+line eleven of gup/+line twelve of gup/' "$T"/p/0001-*
+	unset LEDGER_KEY
+	of_this_tree kunit x86/base || fail 'x86 has nothing of powerpc'
+	of_this_tree topic 'a x86' || fail 'x86 has nothing of powerpc'
+	! of_this_tree kunit radix/base || fail 'radix has it'
+	! of_this_tree proof check || fail 'all has it'
+}
+
+test_a_mutant_depends_on_the_suites_that_it_names() {
+	local dir gup hash
+	for dir in Kconfig.fragment guest module patches scripts tests; do cp -a "$top/$dir" "$T/"; done
+	key() (
+		# shellcheck disable=SC2030	# of this one
+		export BASE=v6.12
+		unset LEDGER_KEY
+		. "$T/scripts/lib/common.sh"
+		. "$T/scripts/lib/matrix.sh"
+		ledger_key
+		key_of mutant "$1"
+	)
+	gup=$(key '05-gup-does-not-recheck-pmd ppc64le/radix') hash=$(key '18-hash-no-recheck ppc64le/hash')
+	[ -n "$gup" ] && [ -n "$hash" ]
+	echo 'int x;' >>"$T/module/suites/hash.c"
+	[ "$(key '05-gup-does-not-recheck-pmd ppc64le/radix')" = "$gup" ] || fail 'it names no case of hash'
+	[ "$(key '18-hash-no-recheck ppc64le/hash')" != "$hash" ] || fail 'it names a case of hash'
+	echo 'int x;' >>"$T/module/suites/main.c"
+	[ "$(key '05-gup-does-not-recheck-pmd ppc64le/radix')" != "$gup" ] || fail 'all suites have it'
+}
+
 test_what_is_committed_keeps_what_was_not_run_again() {
 	ledger
 	printf '# head\nkunit\tradix/base\tv6.12\t-\t2026-01-01\told\nkunit\tx86/base\tv6.12\t-\t2026-01-01\told\n' >"$COMMITTED"
@@ -59,7 +100,8 @@ test_results_of_mutants_that_are_gone_are_dropped() {
 		printf 'mutant\t%s\tv6.12\t-\t2026-01-01\tkilled\n' "$cell" "${cell% *} nowhere" '01-gone x86_64'
 		printf 'mutant\t%s\tv6.13\t-\t2026-01-01\tkilled\n' "$cell"
 	} >"$COMMITTED"
-	echo killed | record mutant '02-gone x86_64'
+	mkdir -p "$(dirname "$LEDGER")"
+	printf 'mutant\t%s\tv6.12\t-\t2026-01-01\tkilled\n' '02-gone x86_64' >"$LEDGER"
 	echo new | record kunit x86/base
 	ledger_commit
 	cut -f1-3 "$COMMITTED" | diff - <(printf '# head\nkunit\tx86/base\tv6.12\nmutant\t%s\tv6.12\n' "$cell")
@@ -101,14 +143,14 @@ only_parts() {
 	: >tests/ledger
 }
 
-# key_of BASE: in that copy
-key_of() {
+# copy_key BASE CHECK WHERE: in that copy
+copy_key() {
 	(
 		export BASE=$1
 		. scripts/lib/common.sh
 		. scripts/lib/matrix.sh
 		ledger_key
-		echo "$LEDGER_KEY"
+		key_of "$2" "$3"
 	)
 }
 
@@ -118,7 +160,7 @@ part() { sed '/^$/d; /report/d; /^===/d; s/  */ /g' Documentation/parts.rst; }
 test_results_of_each_base() {
 	local new old
 	only_parts variants crossbuild bench
-	new=$(key_of v7.3) old=$(key_of v6.12)
+	new=$(copy_key v7.3 proof check) old=$(copy_key v6.12 proof check)
 	{
 		printf '%s\t%s\tv6.12\t%s\t2026-01-01\t%s\n' bench fork "$old" 'fork: 12' \
 			crossbuild arm64 "$new" '104 objects' \
@@ -146,7 +188,7 @@ test_results_of_each_base() {
 test_sublevels_and_times_of_a_new_debian() {
 	local new old
 	only_parts sublevels bare
-	new=$(key_of v7.3) old=$(key_of v6.12)
+	new=$(copy_key v7.3 proof check) old=$(copy_key v6.12 proof check)
 	{
 		printf '%s\t%s\tv6.12\t%s\t2026-01-01\t%s\n' sublevel 6.12.107 "$old" 'clean     9 hunks' \
 			sublevel 6.12.74 another 'conflict  8 hunks' bare 'bookworm make run' "$old" 15:26 \
@@ -173,7 +215,7 @@ change() {
 	local file=$1 before=$key
 	shift
 	printf '%s\n' "$@" >>"$file"
-	key=$(key_of v6.12)
+	key=$(copy_key v6.12 proof check)
 	[ "$key" != "$before" ]
 }
 
@@ -181,7 +223,7 @@ test_key_ignores_comments() {
 	local key line patch
 	only_parts
 	patch=$(ls patches/v6.12/0002-*)
-	key=$(key_of v6.12)
+	key=$(copy_key v6.12 proof check)
 	! change guest/bench.c '/* One line */' '/* First line' ' * Middle' ' *' ' */' '	/* In code */' ||
 		fail 'the key changes with a comment'
 	! change "$patch" '+ * Middle' || fail 'the key changes with a comment of a patch'
@@ -199,7 +241,7 @@ test_longest_torture_test_stays() {
 	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 1800 s')
 	( BASE=v7.3; record_torture radix/patched 30 SUCCESS )
 	recorded "$LEDGER" torture radix/patched | diff - <(echo 'SUCCESS, 1800 s')
-	( LEDGER_KEY=another; record_torture radix/patched 40 SUCCESS )
+	( LEDGER_KEY=ppc64le=another; record_torture radix/patched 40 SUCCESS )
 	if recorded "$LEDGER" torture radix/patched >"$T/out"; then fail 'that of another tree stayed'; fi
 	diff "$T/out" <(echo 'SUCCESS, 40 s')
 	record_torture radix/patched 60 SUCCESS
@@ -229,9 +271,9 @@ test_torture_is_recorded() {
 
 test_torture_tests_of_each_base() {
 	only_parts torture
-	printf 'torture\t%s\t%s\t%s\t2026-01-01\t%s\n' radix/patched v6.12 "$(key_of v6.12)" 'SUCCESS, 1800 s' \
+	printf 'torture\t%s\t%s\t%s\t2026-01-01\t%s\n' radix/patched v6.12 "$(copy_key v6.12 proof check)" 'SUCCESS, 1800 s' \
 		radix/patched/4k v6.12 older 'SUCCESS, 60 s' x86/patched v6.12 older 'SUCCESS, 20 s' \
-		radix/patched v7.3 "$(key_of v7.3)" 'FAILURE, 20 s' >tests/ledger
+		radix/patched v7.3 "$(copy_key v7.3 proof check)" 'FAILURE, 20 s' >tests/ledger
 	scripts/report
 	part | diff - <(printf '%s\n' 'base machine/flavor torture date tree' \
 		'v6.12 radix/patched SUCCESS, 1800 s 2026-01-01 this' 'v6.12 x86/patched SUCCESS, 20 s 2026-01-01 older' \
@@ -242,7 +284,7 @@ test_topics_that_stand_alone() {
 	only_parts topics
 	printf '%s\n' 'a 1-1 - A.' 'b 2-2 a B.' >patches/v6.12/TOPICS
 	printf '%s\n' 'a 1-1 - A.' >patches/v7.3/TOPICS
-	printf 'topic\t%s\t%s\t%s\t2026-01-01\t%s\n' 'a x86' v6.12 "$(key_of v6.12)" '80 passed, 0 failed, 1 skipped' \
+	printf 'topic\t%s\t%s\t%s\t2026-01-01\t%s\n' 'a x86' v6.12 "$(copy_key v6.12 proof check)" '80 passed, 0 failed, 1 skipped' \
 		'b hash' v6.12 older '80 passed, 2 failed, 1 skipped' 'a radix' v7.3 older '9 passed, 0 failed, 1 skipped' >tests/ledger
 	scripts/report
 	part | diff - <(printf '%s\n' 'base topic x86 radix hash' 'v6.12 a passes not run not run' \
@@ -258,11 +300,12 @@ test_matrix_of_the_mutants() {
 		. scripts/lib/common.sh
 		. scripts/lib/patches.sh
 		. scripts/lib/ledger.sh
-		mutant_keys tests/mutants/v6.12/04-*.patch
+		ledger_key
+		echo "$(key_of mutant '04-collapse-broadcasts x86_64'),$(key_of mutant '04-collapse-broadcasts ppc64le/radix')"
 	)
 	sed -i '/^mutant\t04-/d' tests/ledger
-	printf 'mutant\t04-collapse-broadcasts %s\tv6.12\t%s\t2026-01-01\t%s\n' x86_64 "$key" 'killed by ptwalk_x.a (why)' \
-		ppc64le/radix "$key" 'FAILED: survived' ppc64le/hash older 'killed by ptwalk_x.a (why)' >>tests/ledger
+	printf 'mutant\t04-collapse-broadcasts %s\tv6.12\t%s\t2026-01-01\t%s\n' x86_64 "${key%,*}" 'killed by ptwalk_x.a (why)' \
+		ppc64le/radix "${key#*,}" 'FAILED: survived' ppc64le/hash older 'killed by ptwalk_x.a (why)' >>tests/ledger
 	scripts/report
 	sed '/report: mutants v7.3/,$d' Documentation/cases.rst | grep -A1 '^04 ' | sed 's/  */ /g' >"$T/out"
 	cat "$T/out"

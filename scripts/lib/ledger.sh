@@ -9,43 +9,150 @@
 LEDGER=$OUT/ledger
 COMMITTED=$top/tests/ledger
 
-# ledger_key: a key of all that results depend on: the patches without their messages, line
-# numbers and documents, the modules, the programs, the machines and configurations; all
-# without lines that are only comment
+# Lines that are only comment
+ONLY_COMMENT='^[+ -]?[[:space:]]*(/[*].*[*]/|/[*]([^/]|[^*]/)*|[*]|[*]/|[*] .*)$'
+
+# ledger_key: LEDGER_KEY becomes the keys of all that results depend on: the patches without
+# their messages, line numbers and documents, the modules, the programs, the machines and
+# configurations; all without lines that are only comment.  A word NAME=KEY for each of:
+#	all		everything
+#	ARCH		what is built for it
+#	ARCH-mutant	likewise, without the module's suites
+#	SUITE		one of these
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
+		dir=$(mktemp -d)
 		{
-			series_files | xargs sed -s -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }' |
-				awk '/^diff --git / { skip = $3 ~ "^a/(Documentation/|MAINTAINERS$)" } !skip'
-			cd "$top" && find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
+			series_files | xargs sed -s -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }'
+			cd "$top" || exit
+			find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
 				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
-				-o -name Kconfig.fragment \) ! -name '*.mod.c' | sort | xargs cat
-		} | sed -E '\,^[+ -]?[[:space:]]*(/[*].*[*]/|/[*]([^/]|[^*]/)*|[*]|[*]/|[*] .*)$,d' | sha256sum | cut -c1-10)
+				-o -name Kconfig.fragment \) ! -name '*.mod.c' | sort |
+				while read -r file; do
+					echo "diff --git $file"
+					cat "$file"
+				done
+		} | sed -E "\,$ONLY_COMMENT,d" | awk -v dir="$dir" -v arches="$(arches)" -v karches="$(karches)" '
+			BEGIN { n = split(arches, arch, " "); split(karches, karch, " ") }
+			/^diff --git / {
+				skip = $3 ~ "^a/(Documentation/|MAINTAINERS$)"
+				suite = $3 ~ "^module/suites/" ? $3 : ""
+				gsub(/.*\/|[.][ch]$/, "", suite)
+				if (suite == "main")	# of all suites
+					suite = ""
+				for (i = 1; i <= n; i++) {
+					other[i] = $3 ~ "^a/arch/" && index($3, "a/arch/" karch[i] "/") != 1 ||
+						suite ~ /^(hash|radix)$/ && arch[i] != "ppc64le"
+					for (j = 1; j <= n; j++)
+						if (j != i && $3 !~ "^a/" && index($3, arch[j]))
+							other[i] = 1
+				}
+			}
+			skip { next }
+			{ print >(dir "/all") }
+			suite != "" { print >(dir "/" suite) }
+			{
+				for (i = 1; i <= n; i++)
+					if (!other[i]) {
+						print >(dir "/" arch[i])
+						if (suite == "")
+							print >(dir "/" arch[i] "-mutant")
+					}
+			}'
+		cd "$dir" || exit
+		sha256sum -- * | sed -E 's/^(.{10}).{54}  (.*)$/\2=\1/' | paste -sd ' '
+		rm -r "$dir"
+	)
 	export LEDGER_KEY
 }
 
-# mutant_keys FILE...: the key of the results of each of these mutants, a line each: that of
-# the ledger and the mutant
+# karches: the names that Linux has for the architectures, in the order of arches
+karches() (
+	for arch in $(arches); do
+		load_arch "$arch"
+		echo "$KARCH"
+	done | paste -sd ' '
+)
+
+# key_of CHECK WHERE: the key of this result; after ledger_key
+key_of() {
+	local name=all
+	case $1,$2 in
+	mutant,*)
+		mutant_keys "$top/tests/mutants/$BASE/${2%% *}.patch" | awk -F '\t' -v cell="$2" '$1 == cell { print $2 }'
+		return ;;
+	*,x86|*,x86/*|topic,*' x86')	name=x86_64 ;;
+	*,radix|*,radix/*|topic,*' radix'|*,hash|*,hash/*|topic,*' hash'|*,powernv/*) name=ppc64le ;;
+	*,virt/*)	name=arm64 ;;
+	esac
+	sed -E "s/(.* |^)$name=([^ ]*).*/\2/" <<<"$LEDGER_KEY"
+}
+
+# mutant_keys FILE...: "NAME PLACE<TAB>KEY" of each of these mutants in each of its cells: the
+# key depends on the mutant, what is built for its architecture, and the suites that it names;
+# after ledger_key
 mutant_keys() {
 	local dir
-	ledger_key
 	dir=$(mktemp -d)
-	awk -v key="$LEDGER_KEY" -v dir="$dir" '
-		FNR == 1 { close(out); out = dir "/" sprintf("%04d", ++n); print key >out }
-		{ print >out }' "$@"
-	sha256sum "$dir"/* | cut -c1-10
+	awk -v keys="$LEDGER_KEY" -v dir="$dir" '
+		BEGIN {
+			n = split(keys, word, " ")
+			for (i = 1; i <= n; i++) {
+				split(word[i], part, "=")
+				key[part[1]] = part[2]
+			}
+		}
+		function finish(	i, arch, out) {
+			for (i = 1; i <= places; i++) {
+				arch = place[i]
+				sub(/[/].*/, "", arch)
+				out = place[i]
+				sub(/[/]/, ":", out)
+				out = dir "/" name " " out
+				printf "%s\n%s%s", key[arch "-mutant"], suites, text >out
+				close(out)
+			}
+			text = suites = ""
+			places = 0
+		}
+		FNR == 1 {
+			finish()
+			name = FILENAME
+			gsub(/^.*\/|[.]patch$/, "", name)
+			head = 1
+		}
+		/^---/ { head = 0 }
+		head && /^On: / { places = split(substr($0, 5), place, " ") }
+		head && /^Killed-by: / {
+			for (i = 2; i <= NF; i++) {
+				sub(/[.].*/, "", $i)
+				sub(/^ptwalk_/, "", $i)
+				if ($i in key)
+					suites = suites key[$i] "\n"
+				else if ($i ~ /[*?[]/)
+					suites = suites keys "\n"
+			}
+		}
+		{ text = text $0 "\n" }
+		END { finish() }' "$@"
+	(
+		cd "$dir" || exit
+		sha256sum -- * | sed -E 's/^(.{10}).{54}  ([^:]*):?(.*)$/\2:\3\t\1/; s/:\t/\t/; s,:,/,'
+	)
 	rm -r "$dir"
 }
 
 # record CHECK WHERE: stores the lines of stdin as its result, in place of an earlier one
 record() {
+	local key
 	ledger_key
+	key=$(key_of "$1" "$2")
 	(
 		mkdir -p "$OUT"
 		lock "$LEDGER.lock" 'the ledger'
 		[ ! -f "$LEDGER" ] || awk -F '\t' -v check="$1" -v where="$2" -v base="$BASE" \
 			'$1 != check || $2 != where || $3 != base' "$LEDGER" >"$LEDGER.new"
-		sed "s|^|$(printf '%s\t' "$1" "$2" "$BASE" "$LEDGER_KEY" "$(date -u +%Y-%m-%d)")|" >>"$LEDGER.new"
+		sed "s|^|$(printf '%s\t' "$1" "$2" "$BASE" "$key" "$(date -u +%Y-%m-%d)")|" >>"$LEDGER.new"
 		mv "$LEDGER.new" "$LEDGER"
 	)
 }
@@ -62,7 +169,7 @@ record_torture() {
 # recorded FILE CHECK WHERE: prints its result; status 1 unless it is of this tree
 recorded() {
 	ledger_key
-	awk -F '\t' -v check="$2" -v where="$3" -v base="$BASE" -v key="$LEDGER_KEY" '
+	awk -F '\t' -v check="$2" -v where="$3" -v base="$BASE" -v key="$(key_of "$2" "$3")" '
 		$1 == check && $2 == where && $3 == base {
 			stale += $4 != key
 			found = 1
