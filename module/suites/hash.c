@@ -18,9 +18,12 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include "../kernel.h"
@@ -616,16 +619,22 @@ static void collapse_waits_with_interrupts_on(struct kunit *test)
 
 #define TAG_HUGETLB	0x5a5a000068756765ULL
 
+/*
+ * Not at the start of a segment, where addresses have the same hash for each
+ * base page size: a flush by the wrong one finds the HPTE there.
+ */
+#define FLIP_BASE	(PTWALK_BASE + 3 * HPAGE_PMD_SIZE)
+
 static bool tag_huge_file(struct kunit *test, struct file *file)
 {
 	unsigned long addr;
 	int ret = 0;
 
-	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
-	for (addr = PTWALK_BASE; addr < PTWALK_BASE + HPAGE_PMD_SIZE && !ret;
+	ptwalk_map_file(test, file, FLIP_BASE, HPAGE_PMD_SIZE);
+	for (addr = FLIP_BASE; addr < FLIP_BASE + HPAGE_PMD_SIZE && !ret;
 	     addr += PAGE_SIZE)
 		ret = put_user(TAG_HUGETLB, (u64 __user *)addr);
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(FLIP_BASE, HPAGE_PMD_SIZE));
 	return !ret;
 }
 
@@ -635,18 +644,18 @@ static bool flip_tags(struct kunit *test, struct mm_struct *mm, struct file *fil
 {
 	bool flipped;
 
-	ptwalk_map_file(test, file, PTWALK_BASE, HPAGE_PMD_SIZE);
-	flipped = map_page(mm, PTWALK_BASE);
+	ptwalk_map_file(test, file, FLIP_BASE, HPAGE_PMD_SIZE);
+	flipped = map_page(mm, FLIP_BASE);
 	begin_reads(t, TAG_HUGETLB);
 	end_reads(t);
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
-	ptwalk_map(test, PTWALK_BASE, HPAGE_PMD_SIZE);
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, PTWALK_BASE, HPAGE_PMD_SIZE,
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(FLIP_BASE, HPAGE_PMD_SIZE));
+	ptwalk_map(test, FLIP_BASE, HPAGE_PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(mm, FLIP_BASE, HPAGE_PMD_SIZE,
 					    MADV_HUGEPAGE));
-	flipped &= map_page(mm, PTWALK_BASE) && ptwalk_is_huge(mm, PTWALK_BASE);
+	flipped &= map_page(mm, FLIP_BASE) && ptwalk_is_huge(mm, FLIP_BASE);
 	begin_reads(t, 0);
 	end_reads(t);
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(PTWALK_BASE, HPAGE_PMD_SIZE));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(FLIP_BASE, HPAGE_PMD_SIZE));
 	return flipped;
 }
 
@@ -662,13 +671,14 @@ static void no_translation_of_another_kind_is_left(struct kunit *test)
 
 	need_hash(test);
 	t = ptwalk_zalloc(test, sizeof(*t));
-	t->addr = PTWALK_BASE;
+	t->addr = FLIP_BASE;
 	t->len = HPAGE_PMD_SIZE;
 	mm = ptwalk_mm_enter(test);
 	file = huge_file(test);
 	KUNIT_ASSERT_TRUE(test, tag_huge_file(test, file));
 	crew = ptwalk_crew(test, mm, cpu_online_mask, read_tags, t);
-	for (; ptwalk_race_is_on(end, flips); cond_resched())
+	/* A translation that is left shows when hugetlb memory is there again. */
+	for (; ptwalk_race_is_on(end, flips >= 10); cond_resched())
 		flips += flip_tags(test, mm, file, t);
 	ptwalk_crew_stop(crew);
 	kunit_info(test, "flips=%u reads=%lu wrong=%lu\n", flips, sum(t->reads),
@@ -678,6 +688,132 @@ static void no_translation_of_another_kind_is_left(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sum(t->wrong), 0);
 }
 
+/* ------------------------------------------------ a driver's page of 4K */
+
+#define SEGMENT_BYTES	BIT(40)
+/*
+ * The first byte of a segment is not demoted: slice_range_to_mask() takes it
+ * for one of the segment before, and the fault is repeated for ever.
+ */
+#define DRIVER_BASE	(SEGMENT_BYTES + PMD_SIZE)
+/* Below the default limit of addresses, 128 TB */
+#define NR_SEGMENTS	100
+
+/**
+ * struct driver_page - a page of 4K, which a driver maps, and its readers
+ * @pfn: counts pages of 4K
+ * @addr: of the word that they read
+ * @word: what it is
+ * @reads: reads of @word, for each thread
+ * @wrong: reads of neither @word nor 0, which anonymous memory has
+ */
+struct driver_page {
+	unsigned long pfn, addr;
+	u64 word;
+	unsigned long reads[NR_CPUS];
+	unsigned long wrong[NR_CPUS];
+};
+
+static void read_driver_page(void *arg, unsigned int id)
+{
+	struct driver_page *p = arg;
+	u64 word;
+
+	if (get_user(word, (u64 __user *)READ_ONCE(p->addr)))
+		return;
+	if (word == p->word)
+		WRITE_ONCE(p->reads[id], p->reads[id] + 1);
+	else if (word)
+		p->wrong[id]++;
+}
+
+static int map_driver_page(struct file *file, struct vm_area_struct *vma)
+{
+	struct driver_page *p = file->private_data;
+
+	return remap_4k_pfn(vma, vma->vm_start, p->pfn, vma->vm_page_prot);
+}
+
+static const struct file_operations driver_fops = {
+	.owner = THIS_MODULE,
+	.mmap = map_driver_page,
+};
+
+/*
+ * A page of the kernel's text whose first word differs from what a 64K HPTE of
+ * the same number shows.
+ */
+static bool find_driver_page(struct driver_page *p)
+{
+	unsigned long pfn = __pa(ktime_get) >> HW_PAGE_SHIFT;
+	unsigned int i;
+	u64 other;
+
+	for (i = 0; i < 64; i++, pfn++) {
+		if (!pfn_valid(pfn) ||
+		    get_kernel_nofault(p->word, (u64 *)__va(pfn << HW_PAGE_SHIFT)) ||
+		    get_kernel_nofault(other, (u64 *)__va(pfn << PAGE_SHIFT)))
+			continue;
+		p->pfn = pfn;
+		if (p->word && other && other != p->word)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Anonymous memory, then the driver's page at the same address, in a segment of 64K
+ * pages: it is one of 4K pages from then on.
+ */
+static bool replace_by_driver_page(struct kunit *test, struct mm_struct *mm,
+				   struct file *file, struct driver_page *p,
+				   unsigned long addr)
+{
+	unsigned long end = jiffies + HZ, before = sum(p->reads);
+	bool mapped;
+
+	/* The second page keeps the page table. */
+	ptwalk_map(test, addr, 2 * PAGE_SIZE);
+	WRITE_ONCE(p->addr, addr);
+	mapped = map_page(mm, addr + PAGE_SIZE) && map_page(mm, addr);
+	usleep_range(1000, 2000);
+	KUNIT_ASSERT_EQ(test, addr, vm_mmap(file, addr, PAGE_SIZE, PROT_READ,
+					    MAP_SHARED | MAP_FIXED, 0));
+	while (sum(p->reads) < before + 1000 && time_before(jiffies, end))
+		cond_resched();
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, 2 * PAGE_SIZE));
+	return mapped && sum(p->reads) > before;
+}
+
+/* Broken: a process sees other memory than its driver has given to it. */
+static void driver_page_of_4k_gets_no_translation_of_64k(struct kunit *test)
+{
+	unsigned long addr, end = ptwalk_race_end();
+	struct ptwalk_crew *crew;
+	unsigned int pages = 0;
+	struct driver_page *p;
+	struct mm_struct *mm;
+	struct file *file;
+
+	need_hash(test);
+	if (!IS_ENABLED(CONFIG_PPC_64K_PAGES))
+		kunit_skip(test, "needs pages of 64K");
+	p = ptwalk_zalloc(test, sizeof(*p));
+	KUNIT_ASSERT_TRUE(test, find_driver_page(p));
+	mm = ptwalk_mm_enter(test);
+	file = ptwalk_own_file(test, anon_inode_getfile("ptwalk_driver", &driver_fops, p,
+							O_RDONLY));
+	crew = ptwalk_crew(test, mm, cpu_online_mask, read_driver_page, p);
+	for (addr = DRIVER_BASE; addr < NR_SEGMENTS * SEGMENT_BYTES &&
+	     ptwalk_race_is_on(end, pages); addr += SEGMENT_BYTES)
+		pages += replace_by_driver_page(test, mm, file, p, addr);
+	ptwalk_crew_stop(crew);
+	kunit_info(test, "pages=%u reads=%lu wrong=%lu\n", pages, sum(p->reads),
+		   sum(p->wrong));
+	KUNIT_EXPECT_GT(test, pages, 0);
+	KUNIT_EXPECT_EQ(test, sum(p->wrong), 0);
+}
+
 static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
@@ -685,6 +821,7 @@ static struct kunit_case hash_cases[] = {
 	KUNIT_CASE(collapse_waits_with_interrupts_on),
 	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
 	KUNIT_CASE_SLOW(no_translation_of_another_kind_is_left),
+	KUNIT_CASE_SLOW(driver_page_of_4k_gets_no_translation_of_64k),
 	KUNIT_CASE(no_table_is_taken_for_its_neighbour),
 	{}
 };
