@@ -621,7 +621,7 @@ static void collapse_waits_with_interrupts_on(struct kunit *test)
 
 /*
  * Not at the start of a segment, where addresses have the same hash for each
- * base page size: a flush by the wrong one finds the HPTE there.
+ * base page size: a flush for the wrong size finds the HPTE there.
  */
 #define FLIP_BASE	(PTWALK_BASE + 3 * HPAGE_PMD_SIZE)
 
@@ -677,13 +677,13 @@ static void no_translation_of_another_kind_is_left(struct kunit *test)
 	file = huge_file(test);
 	KUNIT_ASSERT_TRUE(test, tag_huge_file(test, file));
 	crew = ptwalk_crew(test, mm, cpu_online_mask, read_tags, t);
-	/* A translation that is left shows when hugetlb memory is there again. */
+	/* What is left shows when hugetlb memory is there again. */
 	for (; ptwalk_race_is_on(end, flips >= 10); cond_resched())
 		flips += flip_tags(test, mm, file, t);
 	ptwalk_crew_stop(crew);
 	kunit_info(test, "flips=%u reads=%lu wrong=%lu\n", flips, sum(t->reads),
 		   sum(t->wrong));
-	KUNIT_EXPECT_GT(test, flips, 0);
+	KUNIT_EXPECT_GT(test, flips, 1);
 	KUNIT_EXPECT_GT(test, sum(t->reads), 0);
 	KUNIT_EXPECT_EQ(test, sum(t->wrong), 0);
 }
@@ -764,11 +764,15 @@ static struct driver_page *driver_page(struct kunit *test)
 {
 	struct driver_page *p = ptwalk_zalloc(test, sizeof(*p));
 
-	need_hash(test);
+	if (radix_enabled())
+		kunit_skip(test, "needs the hash MMU");
 	if (!IS_ENABLED(CONFIG_PPC_64K_PAGES))
 		kunit_skip(test, "needs pages of 64K");
-	KUNIT_ASSERT_TRUE(test, find_driver_page(p));
+	if (!find_driver_page(p))
+		kunit_skip(test, "needs memory at 16 times the address of the kernel");
 	p->mm = ptwalk_mm_enter(test);
+	if (get_slice_psize(p->mm, SEGMENT_BYTES) != MMU_PAGE_64K)
+		kunit_skip(test, "needs an MMU with pages of 64K");
 	p->file = ptwalk_own_file(test, anon_inode_getfile("ptwalk_driver", &driver_fops,
 							   p, O_RDONLY));
 	return p;
@@ -791,9 +795,10 @@ static bool replace_by_driver_page(struct kunit *test, struct driver_page *p,
 	usleep_range(1000, 2000);
 	KUNIT_ASSERT_EQ(test, addr, vm_mmap(p->file, addr, PAGE_SIZE, PROT_READ,
 					    MAP_SHARED | MAP_FIXED, 0));
-	end = jiffies + HZ;
-	while (sum(p->reads) < before + 1000 && time_before(jiffies, end))
+	end = jiffies + 10 * HZ;
+	while (sum(p->reads) == before && time_before(jiffies, end))
 		cond_resched();
+	msleep(10);	/* until each thread reads it */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, 2 * PAGE_SIZE));
 	return mapped && sum(p->reads) > before;
 }
