@@ -297,6 +297,26 @@ static void table_emptied_by_parts_is_freed_under_a_notifier(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_TRUE(test, told->there && told->gone);
 }
+
+/*
+ * Broken: a device stops, because memory is given back that it does not use: a
+ * driver may evict all queues of the process when its notifier is called.
+ */
+static void table_in_use_again_tells_no_notifier(struct kunit *test)
+{
+	struct mm_struct *mm = enter_with_tables(test, 2);
+	struct told *told = ptwalk_zalloc(test, sizeof(*told));
+
+	needs_reclaim(test);
+	told->addr = PTWALK_BASE;
+	told->mn.ops = &told_ops;
+	zap_in_two(test, PTWALK_BASE);
+	ptwalk_fill(test, PTWALK_BASE + PMD_SIZE / 2, PAGE_SIZE, 2);
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&told->mn, mm));
+	zap_in_two(test, table_addr(1));
+	mmu_notifier_unregister(&told->mn, mm);
+	KUNIT_EXPECT_FALSE(test, told->there);
+}
 #endif
 
 /* Broken: a thread that uses the same memory again and again pays for tables. */
@@ -2056,6 +2076,7 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(table_in_use_again_is_kept),
 #ifdef CONFIG_MMU_NOTIFIER
 	KUNIT_CASE(table_emptied_by_parts_is_freed_under_a_notifier),
+	KUNIT_CASE(table_in_use_again_tells_no_notifier),
 #endif
 	KUNIT_CASE(same_part_again_keeps_table),
 	KUNIT_CASE(parts_of_two_mappings_keep_table),
