@@ -88,9 +88,9 @@ key_of() {
 	sed -E "s/(.* |^)$name=([^ ]*).*/\2/" <<<"$LEDGER_KEY"
 }
 
-# mutant_keys FILE...: "NAME PLACE<TAB>KEY" of each of these mutants in each of its cells: the
-# key depends on the mutant, what is built for its architecture, and the suites that it names;
-# after ledger_key
+# mutant_keys FILE...: "NAME PLACE<TAB>KEY" of each of these mutants in each of its cells.  The
+# key is that of the mutant, of what is built for its architecture without the suites, and of
+# the suites that it names.  After ledger_key.
 mutant_keys() {
 	local dir
 	dir=$(mktemp -d)
