@@ -125,11 +125,12 @@ mutant_keys() {
 		head && /^On: / { places = split(substr($0, 5), place, " ") }
 		head && /^Killed-by: / {
 			for (i = 2; i <= NF; i++) {
-				sub(/[.].*/, "", $i)
-				sub(/^ptwalk_/, "", $i)
-				if ($i in key)
-					suites = suites key[$i] "\n"
-				else if ($i ~ /[*?[]/)
+				suite = $i
+				sub(/[.].*/, "", suite)
+				sub(/^ptwalk_/, "", suite)
+				if (suite in key)
+					suites = suites key[suite] "\n"
+				else if (suite ~ /[*?[]/)
 					suites = suites keys "\n"
 			}
 		}
