@@ -56,7 +56,7 @@ static pgtable_t unhook_table(struct mm_struct *mm, unsigned long addr)
  * @no_batch: the page for a batch cannot be allocated
  * @direct: this kernel frees tables without tlb_remove_table(); call it
  * @nvcsw: out: how often freeing slept
- * @batched: out: whether the table went into a batch
+ * @batched: out: whether a table went into a batch
  */
 struct freeing {
 	bool no_batch;
@@ -79,7 +79,7 @@ static void free_table(unsigned long addr, struct freeing *how)
 		ptwalk_fail_arm();
 	ptwalk_remove_table(&tlb, token, addr, how->direct);
 	ptwalk_fail_disarm();
-	how->batched = tlb.batch;
+	how->batched |= !!tlb.batch;
 	how->nvcsw = current->nvcsw - how->nvcsw;
 	tlb_finish_mmu(&tlb);
 	mmap_write_unlock(mm);
@@ -119,6 +119,7 @@ static struct mm_struct *prepare_fallback(struct kunit *test,
 	empty_tables(test);
 	free_table(table_addr(NR_TABLES - 1), how);
 	how->direct = !how->batched;
+	how->batched = false;
 	ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	how->no_batch = true;
 	return mm;
@@ -165,6 +166,8 @@ static struct ptwalk_hold *free_under_walker(struct kunit *test,
 		free_table(addr, how);
 	hold = ptwalk_hold(test, current->mm, last, mode);
 	free_table(last, how);
+	if (how->no_batch)
+		KUNIT_EXPECT_FALSE_MSG(test, how->batched, "a batch page was allocated");
 	return hold;
 }
 
@@ -238,6 +241,7 @@ static void free_by_fallback(struct kunit *test)
 			free_table(table_addr(i), &how);
 	}
 	ptwalk_fail_restore(test);
+	KUNIT_EXPECT_FALSE_MSG(test, how.batched, "a batch page was allocated");
 	ptwalk_mm_leave(test);
 }
 

@@ -778,6 +778,15 @@ static struct driver_page *driver_page(struct kunit *test)
 	return p;
 }
 
+static bool reads_go_on(struct driver_page *p)
+{
+	unsigned long before = sum(p->reads), end = jiffies + 10 * HZ;
+
+	while (sum(p->reads) == before && time_before(jiffies, end))
+		cond_resched();
+	return sum(p->reads) > before;
+}
+
 /*
  * Anonymous memory, then the driver's page at the same address, in a segment of 64K
  * pages: it is one of 4K pages from then on.
@@ -785,8 +794,7 @@ static struct driver_page *driver_page(struct kunit *test)
 static bool replace_by_driver_page(struct kunit *test, struct driver_page *p,
 				   unsigned long addr)
 {
-	unsigned long end, before = sum(p->reads);
-	bool mapped;
+	bool mapped, read;
 
 	/* The second page keeps the page table. */
 	ptwalk_map(test, addr, 2 * PAGE_SIZE);
@@ -795,12 +803,10 @@ static bool replace_by_driver_page(struct kunit *test, struct driver_page *p,
 	usleep_range(1000, 2000);
 	KUNIT_ASSERT_EQ(test, addr, vm_mmap(p->file, addr, PAGE_SIZE, PROT_READ,
 					    MAP_SHARED | MAP_FIXED, 0));
-	end = jiffies + 10 * HZ;
-	while (sum(p->reads) == before && time_before(jiffies, end))
-		cond_resched();
+	read = reads_go_on(p);
 	msleep(10);	/* until each thread reads it */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, 2 * PAGE_SIZE));
-	return mapped && sum(p->reads) > before;
+	return mapped && read;
 }
 
 /* Broken: a process sees other memory than its driver has given to it. */
@@ -834,6 +840,58 @@ static void driver_page_at_the_start_of_a_segment_is_read(struct kunit *test)
 	ptwalk_crew_stop(crew);
 }
 
+/*
+ * The first access to a driver's page turns a segment into one of 4K pages, while
+ * readers get translations of another page in it.  Returns what is read there after
+ * that page was given back.
+ */
+static u64 word_after_demotion(struct kunit *test, struct driver_page *p,
+			       unsigned long addr)
+{
+	u64 __user *word = (u64 __user *)addr;
+	unsigned long other = addr + PMD_SIZE;
+	u64 found = 0;
+
+	ptwalk_map(test, addr, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, put_user(p->word, word));
+	WRITE_ONCE(p->addr, addr);
+	KUNIT_EXPECT_TRUE(test, reads_go_on(p));
+	KUNIT_ASSERT_EQ(test, other, vm_mmap(p->file, other, PAGE_SIZE, PROT_READ,
+					     MAP_SHARED | MAP_FIXED, 0));
+	/* Clears the accessed bit, and with it all translations of the page. */
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(p->mm, addr, PAGE_SIZE, MADV_COLD));
+	msleep(1);	/* time for each reader to fault */
+	KUNIT_EXPECT_EQ(test, 0, get_user(found, (u64 __user *)other));
+	KUNIT_EXPECT_EQ(test, found, p->word);
+	KUNIT_EXPECT_EQ(test, get_slice_psize(p->mm, addr), MMU_PAGE_4K);
+	KUNIT_EXPECT_EQ(test, 0, get_user(found, word));
+	KUNIT_EXPECT_EQ(test, found, p->word);
+	msleep(1);	/* time for these faults to end */
+	KUNIT_EXPECT_TRUE(test, reads_go_on(p));
+	KUNIT_ASSERT_EQ(test, 0, ptwalk_zap(addr, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, get_user(found, word));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PMD_SIZE + PAGE_SIZE));
+	return found;
+}
+
+/* Broken: a process reads memory that it has given back, and others have by now. */
+static void page_of_a_demoted_segment_leaves_no_translation(struct kunit *test)
+{
+	unsigned long addr, end = ptwalk_race_end();
+	unsigned int pages = 0, wrong = 0;
+	struct driver_page *p = driver_page(test);
+	struct ptwalk_crew *crew;
+
+	crew = ptwalk_crew(test, p->mm, cpu_online_mask, read_driver_page, p);
+	for (addr = SEGMENT_BYTES + PMD_SIZE; addr < NR_SEGMENTS * SEGMENT_BYTES &&
+	     ptwalk_race_is_on(end, pages); addr += SEGMENT_BYTES, pages++)
+		wrong += word_after_demotion(test, p, addr) != 0;
+	ptwalk_crew_stop(crew);
+	kunit_info(test, "pages=%u reads=%lu wrong=%u\n", pages, sum(p->reads), wrong);
+	KUNIT_EXPECT_GT(test, pages, 0);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+}
+
 static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(no_store_is_lost, storm_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
@@ -842,6 +900,7 @@ static struct kunit_case hash_cases[] = {
 	KUNIT_CASE_SLOW(no_entry_of_another_kind_stays_locked),
 	KUNIT_CASE_SLOW(no_translation_of_another_kind_is_left),
 	KUNIT_CASE_SLOW(driver_page_of_4k_gets_no_translation_of_64k),
+	KUNIT_CASE_SLOW(page_of_a_demoted_segment_leaves_no_translation),
 	KUNIT_CASE(driver_page_at_the_start_of_a_segment_is_read),
 	KUNIT_CASE(no_table_is_taken_for_its_neighbour),
 	{}

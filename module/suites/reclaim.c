@@ -46,6 +46,26 @@ static int keeps_tables = PTWALK_KEEPS_TABLES;
 module_param(keeps_tables, int, 0444);
 MODULE_PARM_DESC(keeps_tables, "skip what needs MADV_DONTNEED to free page tables (default: 1 if the kernel has the series without CONFIG_PT_RECLAIM, or an architecture where the series does not free them, else 0)");
 
+/* How many empty tables were freed since boot; negative if this kernel does not say. */
+static long tables_freed(void)
+{
+	return keeps_tables ? -1 : ptwalk_vm_event("pgtable_free_empty");
+}
+
+/* Whether a race that should have ended goes on: no table was freed since @before. */
+static bool waits_for_table(unsigned long end, long before)
+{
+	return before >= 0 && time_after_eq(jiffies, end) && tables_freed() == before;
+}
+
+/* Without it a race had no table to lose. */
+static void expect_tables_freed(struct kunit *test, long before)
+{
+	if (before >= 0)
+		KUNIT_EXPECT_GT_MSG(test, tables_freed() - before, 0,
+				    "no table was freed");
+}
+
 static void needs_reclaim(struct kunit *test)
 {
 	if (keeps_tables)
@@ -239,13 +259,16 @@ static void table_in_use_again_is_kept(struct kunit *test)
  * struct told - what an MMU notifier hears of a table that is freed
  * @mn: the notifier
  * @addr: what the table maps, from here on
+ * @open: invalidations that have begun and not ended
  * @there: it was there when the invalidation of all that it maps began
+ * @nested: another invalidation was open then
  * @gone: it was gone when that invalidation ended
  */
 struct told {
 	struct mmu_notifier mn;
 	unsigned long addr;
-	bool there, gone;
+	int open;
+	bool there, nested, gone;
 };
 
 static bool covers_table(const struct told *told,
@@ -259,8 +282,11 @@ static int told_of_start(struct mmu_notifier *mn,
 {
 	struct told *told = container_of(mn, struct told, mn);
 
-	if (covers_table(told, range))
+	if (covers_table(told, range)) {
 		told->there = has_table(told->addr);
+		told->nested = told->open;
+	}
+	told->open++;
 	return 0;
 }
 
@@ -271,6 +297,7 @@ static void told_of_end(struct mmu_notifier *mn,
 
 	if (covers_table(told, range))
 		told->gone = !has_table(told->addr);
+	told->open--;
 }
 
 static const struct mmu_notifier_ops told_ops = {
@@ -279,23 +306,37 @@ static const struct mmu_notifier_ops told_ops = {
 };
 
 /*
+ * The thread keeps the table at PTWALK_BASE.  Empties another one by parts, and
+ * returns what a notifier heard of the kept one.
+ */
+static struct told *told_by_next_table(struct kunit *test, struct mm_struct *mm)
+{
+	struct told *told = ptwalk_zalloc(test, sizeof(*told));
+
+	told->addr = PTWALK_BASE;
+	told->mn.ops = &told_ops;
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&told->mn, mm));
+	zap_in_two(test, table_addr(1));
+	mmu_notifier_unregister(&told->mn, mm);
+	return told;
+}
+
+/*
  * Broken: KVM of powerpc reads a table that is freed meanwhile: in real mode it
- * stays out of tables by an MMU notifier alone.
+ * stays out of tables by an MMU notifier alone.  Or KVM keeps out of all memory
+ * between this table and the piece that was given back: it joins open ranges.
  */
 static void table_emptied_by_parts_is_freed_under_a_notifier(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, 2);
-	struct told *told = ptwalk_zalloc(test, sizeof(*told));
+	struct told *told;
 
 	needs_reclaim(test);
-	told->addr = PTWALK_BASE;
-	told->mn.ops = &told_ops;
 	zap_in_two(test, PTWALK_BASE);
-	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&told->mn, mm));
-	zap_in_two(test, table_addr(1));
-	mmu_notifier_unregister(&told->mn, mm);
+	told = told_by_next_table(test, mm);
 	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_TRUE(test, told->there && told->gone);
+	KUNIT_EXPECT_FALSE(test, told->nested);
 }
 
 /*
@@ -305,17 +346,11 @@ static void table_emptied_by_parts_is_freed_under_a_notifier(struct kunit *test)
 static void table_in_use_again_tells_no_notifier(struct kunit *test)
 {
 	struct mm_struct *mm = enter_with_tables(test, 2);
-	struct told *told = ptwalk_zalloc(test, sizeof(*told));
 
 	needs_reclaim(test);
-	told->addr = PTWALK_BASE;
-	told->mn.ops = &told_ops;
 	zap_in_two(test, PTWALK_BASE);
 	ptwalk_fill(test, PTWALK_BASE + PMD_SIZE / 2, PAGE_SIZE, 2);
-	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&told->mn, mm));
-	zap_in_two(test, table_addr(1));
-	mmu_notifier_unregister(&told->mn, mm);
-	KUNIT_EXPECT_FALSE(test, told->there);
+	KUNIT_EXPECT_FALSE(test, told_by_next_table(test, mm)->there);
 }
 #endif
 
@@ -559,17 +594,20 @@ static void expect_outlives(struct kunit *test, enum ptwalk_hold_mode mode,
 {
 	struct ptwalk_full_page full;
 	struct ptwalk_hold *hold;
+	long singles;
 
 	needs_reclaim(test);
 	ptwalk_mm_enter(test);
 	if (no_batch)
 		ptwalk_fail_prepare(test, PTWALK_FAIL_NOWAIT);
 	hold = hold_in_full_page(test, &full, mode);
+	singles = ptwalk_singles();
 	if (no_batch)
 		ptwalk_fail_arm();
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(full.addr + (full.nr - 1) * PMD_SIZE,
 					    PMD_SIZE));
 	ptwalk_fail_disarm();
+	ptwalk_expect_singles(test, singles, no_batch);
 	expect_freed_after(test, hold);
 	if (no_batch)
 		ptwalk_fail_restore(test);
@@ -1355,6 +1393,7 @@ static void aging_leaves_vanished_table_alone(struct kunit *test)
  * @lost: stores that the tables do not lead to
  * @failed: calls that failed
  * @met: stores while MADV_DONTNEED ran
+ * @quiet: stores while it did not: only these are checked
  * @collapser: the thread that collapses, while MADV_DONTNEED waits for it
  * @collapsed: tables that it has replaced by a huge page
  * @attempts: how often it had a huge page for that
@@ -1366,7 +1405,7 @@ struct race {
 	unsigned long base;
 	unsigned int nr;
 	bool by_parts;
-	atomic_t begun, ended, lost, failed, met, collapsed;
+	atomic_t begun, ended, lost, failed, met, quiet, collapsed;
 	struct task_struct *collapser;
 	unsigned long stores[NR_CPUS];
 	unsigned long huge, attempts;
@@ -1431,8 +1470,9 @@ static void store_one(struct race *race, unsigned long addr, u64 value)
 		if (atomic_read(&race->begun) == ended)
 			atomic_inc(&race->lost);
 	}
-	if (atomic_read(&race->begun) != ended)
-		atomic_inc(&race->met);
+	/* The same: now the store and the look at it have ended. */
+	smp_mb();
+	atomic_inc(atomic_read(&race->begun) == ended ? &race->quiet : &race->met);
 	put_page(page);
 }
 
@@ -1537,6 +1577,16 @@ static void count_huge(struct race *race)
 					     race->base + i * PMD_SIZE);
 }
 
+/* Whether this kernel frees tables that several calls have emptied.  Empties two. */
+static bool parts_free_tables(struct kunit *test)
+{
+	long before = tables_freed();
+
+	zap_in_two(test, PTWALK_BASE);
+	zap_in_two(test, table_addr(1));
+	return tables_freed() > before;
+}
+
 /*
  * Threads store while the case gives back what they have stored.  With @all another
  * thread gives it back as well, and a third one collapses it.
@@ -1548,6 +1598,7 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	int i, cpu = ptwalk_nth_cpu(NR_THREADS + 1);
 	struct ptwalk_crew *crew, *second = NULL, *third = NULL;
 	unsigned long end, stores = 0, rounds = 0;
+	long freed = by_parts && !parts_free_tables(test) ? -1 : tables_freed();
 	struct cpumask few;
 	struct race *race;
 
@@ -1570,10 +1621,15 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 		third = ptwalk_crew(test, mm, cpumask_of(cpu), collapse_each, race);
 	}
 	end = ptwalk_race_end();
-	for (; ptwalk_race_is_on(end, !all || atomic_read(&race->collapsed)) &&
+	for (; ptwalk_race_is_on(end, atomic_read(&race->quiet) &&
+				 (!all || atomic_read(&race->collapsed)) &&
+				 !waits_for_table(end, freed)) &&
 	       !atomic_read(&race->failed); rounds++) {
 		count_huge(race);
 		give_back(race, nr);
+		/* In every second round let stores be counted. */
+		if (rounds % 2)
+			usleep_range(100, 200);
 		cond_resched();
 	}
 	if (all) {
@@ -1583,13 +1639,16 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	ptwalk_crew_stop(crew);
 	for (i = 0; i < crew->nr; i++)
 		stores += race->stores[i];
-	kunit_info(test, "rounds=%lu stores=%lu huge=%lu attempts=%lu collapsed=%d met=%d lost=%d\n",
+	kunit_info(test, "rounds=%lu stores=%lu huge=%lu attempts=%lu collapsed=%d met=%d quiet=%d lost=%d\n",
 		   rounds, stores, race->huge, race->attempts,
-		   atomic_read(&race->collapsed), atomic_read(&race->met), atomic_read(&race->lost));
+		   atomic_read(&race->collapsed), atomic_read(&race->met),
+		   atomic_read(&race->quiet), atomic_read(&race->lost));
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->failed), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&race->lost), 0);
 	KUNIT_EXPECT_GT(test, stores, 0);
 	KUNIT_EXPECT_GT(test, atomic_read(&race->met), 0);
+	KUNIT_EXPECT_GT(test, atomic_read(&race->quiet), 0);
+	expect_tables_freed(test, freed);
 	/* A page that got into a detached table is mapped nowhere, for ever. */
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(base, (nr + 1) * PMD_SIZE));
 	KUNIT_EXPECT_EQ(test, 0,
@@ -1646,11 +1705,12 @@ static void no_store_is_lost_in_a_run(struct kunit *test)
  * struct contend - a thread that holds the lock of a PMD for a while
  * @pml: the lock
  * @held: it holds the lock
+ * @go: MADV_DONTNEED begins
  * @done: it has held it
  */
 struct contend {
 	spinlock_t *pml;
-	bool held, done;
+	bool held, go, done;
 };
 
 static void hold_lock(void *arg, unsigned int id)
@@ -1661,6 +1721,8 @@ static void hold_lock(void *arg, unsigned int id)
 		return;
 	spin_lock(contend->pml);
 	WRITE_ONCE(contend->held, true);
+	while (!READ_ONCE(contend->go))
+		cpu_relax();
 	mdelay(50);
 	spin_unlock(contend->pml);
 	WRITE_ONCE(contend->done, true);
@@ -1678,6 +1740,7 @@ static void table_behind_a_contended_lock_is_freed(struct kunit *test)
 	ptwalk_crew(test, NULL, cpumask_of(ptwalk_other_cpu()), hold_lock, contend);
 	while (!READ_ONCE(contend->held))
 		cpu_relax();
+	WRITE_ONCE(contend->go, true);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
 	KUNIT_EXPECT_FALSE(test, has_table(PTWALK_BASE));
 	KUNIT_EXPECT_TRUE(test, has_table(table_addr(1)));
@@ -1686,18 +1749,24 @@ static void table_behind_a_contended_lock_is_freed(struct kunit *test)
 /**
  * struct mixed - a mapping of page frames, with a table that is given back
  * @pfn: what is mapped
+ * @step: odd while the table is given back
  * @failed: faults that found no memory
+ * @met: faults meanwhile
  */
 static struct mixed {
 	unsigned long pfn;
-	atomic_t failed;
+	unsigned int step;
+	atomic_t failed, met;
 } mixed;
 
 /* As a driver's, or a file system's on persistent memory */
 static vm_fault_t insert_mixed(struct vm_fault *vmf)
 {
+	unsigned int step = READ_ONCE(mixed.step);
 	vm_fault_t ret = ptwalk_insert_mixed(vmf, mixed.pfn);
 
+	if (step % 2 || READ_ONCE(mixed.step) != step)
+		atomic_inc(&mixed.met);
 	if (!(ret & VM_FAULT_OOM))
 		return ret;
 	atomic_inc(&mixed.failed);
@@ -1721,6 +1790,7 @@ static void fault_of_a_page_frame_allocates_again(struct kunit *test)
 	static struct vm_operations_struct ops;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long end, rounds = 0;
+	long freed = tables_freed();
 	struct vm_area_struct *vma;
 	struct ptwalk_crew *crew;
 	struct cpumask few;
@@ -1731,6 +1801,7 @@ static void fault_of_a_page_frame_allocates_again(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	mixed.pfn = page_to_pfn(page);
 	atomic_set(&mixed.failed, 0);
+	atomic_set(&mixed.met, 0);
 	mmap_write_lock(mm);
 	vma = find_vma(mm, PTWALK_BASE);
 	ops = (struct vm_operations_struct){ .fault = insert_mixed };
@@ -1740,13 +1811,19 @@ static void fault_of_a_page_frame_allocates_again(struct kunit *test)
 	ptwalk_next_cpus(&few, NR_THREADS);
 	crew = ptwalk_crew(test, mm, &few, touch_mixed, NULL);
 	end = ptwalk_race_end();
-	for (; time_before(jiffies, end); rounds++) {
+	for (; ptwalk_race_is_on(end, atomic_read(&mixed.met) &&
+				 !waits_for_table(end, freed)); rounds++) {
+		WRITE_ONCE(mixed.step, mixed.step + 1);
 		KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, PMD_SIZE));
+		WRITE_ONCE(mixed.step, mixed.step + 1);
 		cond_resched();
 	}
 	ptwalk_crew_stop(crew);
-	kunit_info(test, "rounds=%lu failed=%d\n", rounds, atomic_read(&mixed.failed));
+	kunit_info(test, "rounds=%lu met=%d failed=%d\n", rounds,
+		   atomic_read(&mixed.met), atomic_read(&mixed.failed));
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&mixed.failed));
+	KUNIT_EXPECT_GT(test, atomic_read(&mixed.met), 0);
+	expect_tables_freed(test, freed);
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, 2 * PMD_SIZE));
 	__free_page(page);
 }
@@ -1783,6 +1860,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	unsigned long len = NR_TABLES * PMD_SIZE, collapses = 0, rounds = 0;
 	struct mm_struct *mm = ptwalk_mm_enter(test);
 	unsigned long end, before = mm_pgtables_bytes(mm);
+	long freed = tables_freed();
 	struct ptwalk_crew *crew;
 	int ret = 0;
 
@@ -1794,7 +1872,8 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	crew = ptwalk_crew(test, mm, cpumask_of(ptwalk_other_cpu()), collapse_all,
 			   &collapses);
 	end = ptwalk_race_end();
-	for (; !ret && ptwalk_race_is_on(end, READ_ONCE(collapses)); rounds++) {
+	for (; !ret && ptwalk_race_is_on(end, READ_ONCE(collapses) &&
+					 !waits_for_table(end, freed)); rounds++) {
 		ret = map_small();
 		ret = ret ?: ptwalk_zap(PTWALK_BASE, len);
 		cond_resched();
@@ -1803,6 +1882,7 @@ static void file_collapse_versus_dontneed(struct kunit *test)
 	kunit_info(test, "rounds=%lu collapses=%lu\n", rounds, collapses);
 	KUNIT_EXPECT_EQ(test, ret, 0);
 	KUNIT_EXPECT_GT(test, collapses, 0);
+	expect_tables_freed(test, freed);
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(PTWALK_BASE, len, 1));
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(PTWALK_BASE, len));
 	KUNIT_EXPECT_EQ(test, 0,

@@ -31,6 +31,7 @@
  * @uffd: watches the second mapping
  * @go: the collapse is held
  * @done: @fn has returned
+ * @gone: give_back() has left no table
  * @ret: what it has returned
  */
 struct window {
@@ -38,7 +39,7 @@ struct window {
 	struct task_struct *task;
 	int (*fn)(struct window *window);
 	struct file *uffd;
-	bool go, done;
+	bool go, done, gone;
 	int ret;
 };
 
@@ -61,7 +62,10 @@ static bool is_done(struct window *window, u64 end)
 
 static int give_back(struct window *window)
 {
-	return ptwalk_zap(SECOND, HPAGE_PMD_SIZE);
+	int ret = ptwalk_zap(SECOND, HPAGE_PMD_SIZE);
+
+	window->gone = !ptwalk_table(current->mm, SECOND);
+	return ret;
 }
 
 static int open_window(struct mmu_notifier *mn,
@@ -169,6 +173,8 @@ static void collapse_unlocks_without_table(struct kunit *test)
 	KUNIT_EXPECT_FALSE_MSG(test, locked, "the lock of the PMD was left locked");
 	KUNIT_EXPECT_TRUE_MSG(test, window->done, "there was no window");
 	KUNIT_EXPECT_EQ(test, 0, window->ret);
+	if (!PTWALK_KEEPS_TABLES && ptwalk_vm_event("pgtable_free_empty") >= 0)
+		KUNIT_EXPECT_TRUE_MSG(test, window->gone, "the table was not freed");
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_wrong_pages(SHARED, HPAGE_PMD_SIZE, 1));
 }
 
