@@ -49,6 +49,25 @@ uint64_t pagemap_entry(int pagemap, const char *addr)
 	return pread(pagemap, &entry, sizeof(entry), at) == sizeof(entry) ? entry : 0;
 }
 
+int times_mapped(const volatile void *addr)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int counts = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = pagemap_entry(pagemap, (const char *)addr), count = 0;
+	int times = -1;
+
+	if (pagemap < 0 || counts < 0)
+		;
+	else if (!(entry & PM_PRESENT))
+		times = 0;
+	else if (pread(counts, &count, sizeof(count),
+		       (entry & PM_PFN) * sizeof(count)) == sizeof(count))
+		times = count;
+	close(pagemap);
+	close(counts);
+	return times;
+}
+
 /* What mkswap(8) does */
 bool swap_to(const char *device)
 {

@@ -53,6 +53,8 @@ int uffd_open(uint64_t features);
 bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode);
 
 #define PM_PRESENT	(1ULL << 63)
+#define PM_SWAP		(1ULL << 62)	/* swapped out, or being migrated */
+#define PM_PFN		((1ULL << 55) - 1)	/* for root */
 #define PM_UFFD_WP	(1ULL << 57)
 
 /**
@@ -63,6 +65,16 @@ bool uffd_register(int uffd, char *addr, size_t len, uint64_t mode);
  * Return: PM_PRESENT and so on; 0, too, if it cannot be read, and errno says why.
  */
 uint64_t pagemap_entry(int pagemap, const char *addr);
+
+/**
+ * times_mapped() - how many page tables map a page
+ * @addr: an address of this process
+ *
+ * A page in a table that processes share counts once.
+ *
+ * Return: 0 if it is not mapped here; -1 if it cannot be known, and errno says why.
+ */
+int times_mapped(const volatile void *addr);
 
 /**
  * swap_to() - format a block device for swap, and swap to it

@@ -137,6 +137,32 @@ static struct counts count_stop(void)
 	return count();
 }
 
+/* --------------------------------------------------------- who looks up pages */
+
+/**
+ * struct walker - a thread that looks up pages by GUP-fast
+ * @thread: the thread
+ * @id: its number; it uses every page whose number it is, modulo WALKERS
+ * @walks: how often it has looked up a page
+ * @wrong: how often that was another page than the one that is mapped
+ */
+static struct walker {
+	pthread_t thread;
+	unsigned int id;
+	unsigned long walks, wrong;
+} walkers[WALKERS];
+
+static bool walkers_stop;
+
+static unsigned long walks_so_far(void)
+{
+	unsigned long walks = 0;
+
+	for (int i = 0; i < WALKERS; i++)
+		walks += __atomic_load_n(&walkers[i].walks, __ATOMIC_RELAXED);
+	return walks;
+}
+
 /* ------------------------------------------------------------------- cases */
 
 static bool fill(char *mem)
@@ -166,17 +192,29 @@ static long folios(unsigned int order)
 	return TABLES * hpage_size / (page_size << order);
 }
 
-/* Lets khugepaged collapse AREA, until all of it is collapsed or until @end. */
-static void let_collapse(unsigned int order, double end)
+/*
+ * Lets khugepaged collapse AREA, until all of it is collapsed or until @end.  Returns how
+ * often a page was looked up in those moments in which it has begun to collapse.
+ */
+static unsigned long let_collapse(unsigned int order, double end)
 {
-	long tried = tries(order), done = count().collapses;
+	long tried = tries(order), done = count().collapses, last = tried, n = tried;
+	unsigned long walked = walks_so_far(), walks, met = 0;
 
 	if (madvise(AREA, TABLES * hpage_size, MADV_HUGEPAGE))
 		fail("MADV_HUGEPAGE");
-	while (tries(order) - tried < folios(order) && now() < end)
+	while (n - tried < folios(order) && now() < end) {
 		usleep(20000);
+		walks = walks_so_far();
+		n = tries(order);
+		if (n != last)
+			met += walks - walked;
+		walked = walks;
+		last = n;
+	}
 	while (count().collapses - done < folios(order) && now() < end)
 		usleep(100000);
+	return met;
 }
 
 static void expect_no_sync(struct counts n)
@@ -287,21 +325,6 @@ static void order_8_collapse_broadcasts_nothing(void)
 
 /* --------------------------------------------------------------- GUP-fast */
 
-/**
- * struct walker - a thread that looks up pages by GUP-fast
- * @thread: the thread
- * @id: its number; it uses every page whose number it is, modulo WALKERS
- * @walks: how often it has looked up a page
- * @wrong: how often that was another page than the one that is mapped
- */
-static struct walker {
-	pthread_t thread;
-	unsigned int id;
-	unsigned long walks, wrong;
-} walkers[WALKERS];
-
-static bool walkers_stop;
-
 /*
  * Multi-threaded TCG of powerpc does not wait for a tlbie, so a store may reach the
  * old page of a collapse.
@@ -350,7 +373,7 @@ static void *walk(void *arg)
 				goto out;
 			walker->wrong += !walk_one(fd, (size_t *)(AREA + i * page_size),
 						   content(i, gen));
-			walker->walks++;
+			__atomic_add_fetch(&walker->walks, 1, __ATOMIC_RELAXED);
 		}
 	}
 out:
@@ -393,28 +416,30 @@ static void stop_walkers(unsigned int n, unsigned long *walks, unsigned long *wr
 static void race(unsigned int order, double seconds)
 {
 	double end = now() + seconds;
-	unsigned long walks = 0, wrong = 0;
+	unsigned long walks = 0, wrong = 0, met = 0;
 	struct counts total = { 0 };
 	unsigned int n;
 
 	if (!count_start())
 		fail("cannot count");
-	while (!over() && (now() < end || (!total.collapses && now() < end + case_seconds()))) {
+	while (!over() && (now() < end || ((!total.collapses || !met) &&
+					   now() < end + case_seconds()))) {
 		if (!enable_only(0) || !fill(AREA) || !enable_only(order)) {
 			fail("cannot set it up");
 			break;
 		}
 		n = start_walkers();
-		let_collapse(order, now() + 1);
+		met += let_collapse(order, now() + 1);
 		stop_walkers(n, &walks, &wrong);
 		check(AREA);
 		munmap(AREA, TABLES * hpage_size);
 		total = count();
 	}
 	total = count_stop();
-	printf("    # order %u: %ld collapses, %lu walks\n", order, total.collapses, walks);
-	if (!total.collapses || !walks)
-		fail("%ld collapses and %lu walks", total.collapses, walks);
+	printf("    # order %u: %ld collapses, %lu walks, %lu of them beside one\n", order,
+	       total.collapses, walks, met);
+	if (!total.collapses || !met)
+		fail("%ld collapses and %lu walks beside one", total.collapses, met);
 	if (wrong)
 		fail("%lu of %lu walks found a page that is not mapped", wrong, walks);
 	expect_no_sync(total);

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -37,6 +38,7 @@
 #define BASE		((char *)(1UL << 42))	/* far from the heap */
 #define OTHER		(BASE + 4 * LEN)
 #define SPARE		(BASE + 8 * LEN)
+#define SLOW_SECONDS	30	/* more, on a machine that is too slow to meet a race */
 
 static size_t page_size;
 
@@ -48,7 +50,10 @@ static struct {
 	unsigned long seq;	/* odd while in madvise() */
 	unsigned long rounds;
 	int error;	/* the last errno */
+	unsigned long given;	/* calls that found all of it mapped */
 	unsigned long met;	/* operations during which it was given back */
+	long freed;		/* tables that were freed before; -1: none will be */
+	bool has_freed;		/* and more, since then */
 	bool stop, started, paused;
 	pthread_t thread;
 } giver;
@@ -76,6 +81,12 @@ static char *map_anon(char *addr, size_t len)
 	return map(addr, len, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+/* Tables that were freed, says the kernel; -1 if it does not count them */
+static long tables_freed(void)
+{
+	return number_in("/proc/vmstat", "pgtable_free_empty");
+}
+
 /*
  * A thread keeps the last table that it has emptied by parts.  So empty one that
  * nobody else uses, for the kernel to free the one before.
@@ -101,7 +112,9 @@ static void *give_back(void *unused)
 		}
 		for (size_t i = 0; i < giver.len; i += giver.step) {
 			/* ENOMEM says that a part is not mapped; the rest was given back. */
-			if (madvise(giver.addr + i, giver.step, MADV_DONTNEED) && errno != ENOMEM)
+			if (!madvise(giver.addr + i, giver.step, MADV_DONTNEED))
+				__atomic_add_fetch(&giver.given, 1, __ATOMIC_SEQ_CST);
+			else if (errno != ENOMEM)
 				giver.error = errno;
 			if (giver.step < giver.len)
 				empty_another_table();
@@ -114,23 +127,51 @@ static void *give_back(void *unused)
 	return unused;
 }
 
+/* Whether this kernel frees a table that is emptied by @step at a time, and counts it */
+static bool frees_tables_by(size_t step)
+{
+	long before = tables_freed();
+	char *mem = SPARE + SPAN;
+
+	if (before < 0 || !map_anon(mem, SPAN))
+		return false;
+	*mem = 1;
+	for (size_t i = 0; i < SPAN; i += step)
+		madvise(mem + i, step < SPAN ? step : SPAN, MADV_DONTNEED);
+	if (step < SPAN)
+		empty_another_table();
+	munmap(mem, SPAN);
+	return tables_freed() > before;
+}
+
 static void start_giving_by(char *addr, size_t len, size_t step)
 {
 	giver.addr = addr;
 	giver.len = len;
 	giver.step = step;
 	giver.rounds = 0;
+	giver.given = 0;
 	giver.met = 0;
 	giver.error = 0;
 	giver.stop = false;
+	giver.has_freed = false;
 	if (step < len)
 		map_anon(SPARE, SPAN);
+	giver.freed = frees_tables_by(step) ? tables_freed() : -1;
 	giver.started = !pthread_create(&giver.thread, NULL, give_back, NULL);
 }
 
 static void start_giving(char *addr, size_t len)
 {
 	start_giving_by(addr, len, len);
+}
+
+/* Whether tables were freed since it began, where it frees any */
+static bool has_freed_tables(void)
+{
+	if (!giver.has_freed)
+		giver.has_freed = tables_freed() > giver.freed || giver.freed < 0;
+	return giver.has_freed;
 }
 
 static void stop_giving(void)
@@ -143,6 +184,17 @@ static void stop_giving(void)
 		fail("MADV_DONTNEED: %s", strerror(giver.error));
 	else if (!giver.met)
 		fail("nothing was given back during an operation");
+	else if (!has_freed_tables())
+		fail("no page table was freed");
+}
+
+/* Until @end; longer on a machine so slow that the race was not met. */
+static bool goes_on(double end)
+{
+	double time = now();
+
+	return !over() && (time < end || (time < end + SLOW_SECONDS &&
+					  (!giver.met || !has_freed_tables())));
 }
 
 static unsigned long giver_seq(void)
@@ -162,13 +214,28 @@ static void note_race(unsigned long seq)
 	giver.met += !quiet_since(seq);
 }
 
+/*
+ * The same of a range that is not always mapped, and all of which was given back
+ * @given times when the operation began: wait for the call that may have met it, and
+ * count it only if it found the range.
+ */
+static void note_race_if_given(unsigned long seq, unsigned long given)
+{
+	bool quiet = quiet_since(seq);
+
+	seq = giver_seq();
+	while (seq & 1 && giver_seq() == seq)
+		sched_yield();
+	giver.met += !quiet && __atomic_load_n(&giver.given, __ATOMIC_SEQ_CST) != given;
+}
+
 /* Nothing may be left of memory that was given back, with nobody using it. */
 static void expect_no_memory_left(char *addr, size_t len, long before)
 {
 	madvise(addr, len, MADV_DONTNEED);
 	munmap(addr, len);
-	/* Stacks and buffers of this program come and go. */
-	if (status_kb("RssAnon") > before + 512)
+	/* Stacks and buffers of this program come and go; the kernel's count is exact. */
+	if (status_kb("RssAnon") > before + (page_size < 65536 ? 128 : 512))
 		fail("%ld kB of pages are left that nothing maps",
 		     status_kb("RssAnon") - before);
 }
@@ -200,6 +267,14 @@ static uint64_t settled(uint64_t *ptr, uint64_t expected)
 	return value;
 }
 
+/* Nothing is given back until go_on_giving(). */
+static void hold_giver(void)
+{
+	__atomic_store_n(&giver.paused, true, __ATOMIC_SEQ_CST);
+	while (giver_seq() & 1)
+		sched_yield();
+}
+
 /*
  * Where a flush may be late, a store to memory that is given back could reach the page's next
  * user.  So give back nothing while the caller stores.
@@ -208,9 +283,7 @@ static void pause_giving(void)
 {
 	if (!FLUSH_MAY_BE_LATE)
 		return;
-	__atomic_store_n(&giver.paused, true, __ATOMIC_SEQ_CST);
-	while (giver_seq() & 1)
-		sched_yield();
+	hold_giver();
 	usleep(1000);
 }
 
@@ -237,7 +310,12 @@ static void fork_versus_giver(const char *name, size_t step)
 	for (int i = 0; i < NR_TABLES * 8; i++)
 		*word(mem, i) = i + 1;
 	start_giving_by(mem, LEN, step);
-	while (now() < end && !status) {
+	for (; goes_on(end) && !status; forks++) {
+		/* In some rounds the child frees nothing, so what is counted is the parent's. */
+		bool child_frees = giver.has_freed || forks % 2;
+
+		if (!child_frees && giver.freed >= 0)
+			giver.freed = tables_freed();
 		pause_giving();
 		for (int i = 0; i < NR_TABLES * 4; i++)
 			*word(mem, i) = i + 1;
@@ -251,15 +329,20 @@ static void fork_versus_giver(const char *name, size_t step)
 				if (value != i + 1UL && (value || i >= NR_TABLES * 4))
 					_exit(1);
 			}
+			if (!child_frees)
+				_exit(0);
 			madvise(mem, LEN, MADV_DONTNEED);
 			_exit(*word(mem, 0) != 0);
 		}
+		note_race(seq);
 		if (child < 0 || waitpid(child, &status, 0) < 0) {
 			fail("fork: %m");
 			break;
 		}
-		note_race(seq);
-		forks++;
+		if (!child_frees)
+			has_freed_tables();
+		else if (!giver.has_freed && giver.freed >= 0)
+			giver.freed = tables_freed();
 	}
 	stop_giving();
 	printf("    # %s: %lu forks, %lu times given back\n", name, forks,
@@ -287,7 +370,7 @@ static void mremap_versus_giver(const char *name, size_t step)
 {
 	long before = status_kb("RssAnon");
 	double end = now() + case_seconds();
-	unsigned long moves = 0, seq;
+	unsigned long moves = 0, seq, given;
 	/* Not by whole tables, and the second half is not given back. */
 	char *from = BASE + page_size, *to = OTHER, *mem, *next;
 
@@ -297,15 +380,16 @@ static void mremap_versus_giver(const char *name, size_t step)
 	for (int i = 0; i < NR_TABLES * 8; i++)
 		*word(mem, i) = i + 1;
 	start_giving_by(OTHER, LEN, step);
-	while (now() < end && !over()) {
+	while (goes_on(end)) {
 		next = mem == from ? to : from;
 		seq = giver_seq();
+		given = __atomic_load_n(&giver.given, __ATOMIC_SEQ_CST);
 		if (mremap(mem, 2 * LEN, 2 * LEN, MREMAP_MAYMOVE | MREMAP_FIXED,
 			   next) != next) {
 			fail("mremap: %m");
 			break;
 		}
-		note_race(seq);
+		note_race_if_given(seq, given);
 		mem = next;
 		pause_giving();
 		for (int i = 0; i < NR_TABLES * 8; i++) {
@@ -373,7 +457,7 @@ static void uffd_move_versus_dontneed(void)
 	if (!src || !dst || !register_uffd(fd, dst, SPAN, UFFDIO_REGISTER_MODE_MISSING))
 		goto out;
 	start_giving(dst, SPAN);
-	while (now() < end && !over()) {
+	while (goes_on(end)) {
 		struct uffdio_move move = {
 			.dst = (uintptr_t)dst, .src = (uintptr_t)src, .len = page_size,
 		};
@@ -428,35 +512,51 @@ static int uffd_zeropage(int fd, char *dst, char *src)
 static void uffd_fill_versus_dontneed(const char *name,
 				      int (*fill)(int fd, char *dst, char *src))
 {
+	long before = status_kb("RssAnon");
 	double end = now() + case_seconds();
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long pages = 0, found = 0, lost = 0, seq;
 	int fd = open_uffd(0), error;
-	unsigned long pages = 0, seq;
 	char *buf, *dst;
 
 	if (fd < 0)
-		return;
+		goto out;
 	buf = map_anon(OTHER, SPAN);
 	dst = map_anon(BASE, SPAN);
 	if (!buf || !dst || !register_uffd(fd, dst, SPAN, UFFDIO_REGISTER_MODE_MISSING))
 		goto out;
 	memset(buf, 1, page_size);
 	start_giving(dst, SPAN);
-	while (now() < end && !over()) {
+	for (; goes_on(end); pages++) {
+		/* A page that is not there proves something only if it was not given back. */
+		bool held = pages % 64 == 0;
+
+		if (held)
+			hold_giver();
 		madvise(dst, page_size, MADV_DONTNEED);
 		seq = giver_seq();
 		error = fill(fd, dst, buf);
-		note_race(seq);
+		if (!held)
+			note_race(seq);
 		if (error)
 			fail("%s: %s, after %lu", name, strerror(error), pages);
-		pages++;
+		else if (held && pagemap_entry(pagemap, dst) & (PM_PRESENT | PM_SWAP))
+			found++;
+		else if (held)
+			lost++;
+		if (held)
+			go_on_giving();
 	}
 	stop_giving();
-	printf("    # %s: %lu pages, %lu times given back\n", name, pages,
-	       giver.rounds);
+	printf("    # %s: %lu pages, %lu of them looked at, %lu times given back\n", name,
+	       pages, found + lost, giver.rounds);
+	if (lost || !found)
+		fail("%s succeeds, but of %lu pages %lu are there", name, found + lost, found);
 	munmap(buf, SPAN);
-	munmap(dst, SPAN);
+	expect_no_memory_left(dst, SPAN, before);
 out:
 	close(fd);
+	close(pagemap);
 }
 
 /*
@@ -496,7 +596,7 @@ static void uffd_wp_versus_dontneed(void)
 	if (!mem || !register_uffd(fd, mem, SPAN, UFFDIO_REGISTER_MODE_WP))
 		goto out;
 	start_giving(mem, SPAN);
-	while (now() < end && !over()) {
+	while (goes_on(end)) {
 		wp.range.start = (uintptr_t)mem;
 		wp.range.len = page_size;
 		wp.mode = UFFDIO_WRITEPROTECT_MODE_WP;
@@ -521,12 +621,6 @@ out:
 	close(file);
 	close(fd);
 	close(pagemap);
-}
-
-/* Tables that were freed, says the kernel; -1 if it does not count them */
-static long tables_freed(void)
-{
-	return number_in("/proc/vmstat", "pgtable_free_empty");
 }
 
 static void expect_tables_freed(char *mem, size_t step, char contents)
@@ -669,22 +763,39 @@ static bool touched_before(double end)
 	return true;
 }
 
-/* Registers the page, lets the thread fault, unregisters it: it must go on. */
-static void let_go_during_fault(int fd, struct uffdio_range *range, unsigned int spin)
+/* Whether a fault waits in the queue; the monitor has not read it. */
+static bool has_fault(int fd, int ms)
 {
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, ms) == 1 && poll_fd.revents & POLLIN;
+}
+
+/*
+ * Registers the page, lets the thread fault, unregisters it: it must go on.  Before that,
+ * spins for a moment, or else waits for the fault; returns whether it was seen to wait.
+ */
+static bool let_go_during_fault(int fd, struct uffdio_range *range, unsigned int spin,
+				bool wait)
+{
+	bool seen = false;
+
 	madvise(toucher.addr, SPAN, MADV_DONTNEED);
 	if (!register_uffd(fd, toucher.addr, SPAN, UFFDIO_REGISTER_MODE_MISSING))
-		return;
+		return false;
 	__atomic_add_fetch(&toucher.turn, 1, __ATOMIC_SEQ_CST);
-	for (unsigned int i = 0; i < spin; i++)
+	if (wait)
+		seen = has_fault(fd, 1000);
+	for (unsigned int i = 0; i < spin && !wait; i++)
 		asm volatile("" ::: "memory");
 	if (ioctl(fd, UFFDIO_UNREGISTER, range))
 		fail("UFFDIO_UNREGISTER: %m");
 	if (touched_before(now() + 2))
-		return;
+		return seen;
 	fail("a fault waits for a range that is not registered");
 	ioctl(fd, UFFDIO_WAKE, range);
 	touched_before(now() + 10);
+	return seen;
 }
 
 /*
@@ -697,22 +808,27 @@ static void unregister_wakes_faults(void)
 	double end = now() + 4 * case_seconds();
 	int fd = open_uffd(0);
 	struct uffdio_range range = { .start = (uintptr_t)BASE, .len = SPAN };
-	unsigned long rounds = 0;
+	unsigned long rounds = 0, seen = 0;
 	pthread_t thread;
 
 	if (fd < 0)
 		return;
+	fcntl(fd, F_SETFL, O_NONBLOCK);		/* or poll() fails */
 	toucher = (struct toucher){ .addr = map_anon(BASE, SPAN) };
 	if (!toucher.addr || pthread_create(&thread, NULL, touch_in_turn, NULL)) {
 		fail("no memory or no thread");
 		close(fd);
 		return;
 	}
-	for (; now() < end && !over(); rounds++)
-		let_go_during_fault(fd, &range, rand() % 4096);
+	/* To wait takes time, and misses the window of the bug: only now and then. */
+	for (; !over() && (now() < end || (!seen && now() < end + SLOW_SECONDS)); rounds++)
+		seen += let_go_during_fault(fd, &range, rand() % 4096, rounds % 64 == 63);
 	__atomic_store_n(&toucher.turn, -1UL, __ATOMIC_SEQ_CST);
 	pthread_join(thread, NULL);
-	printf("    # unregister_wakes_faults: %lu times\n", rounds);
+	printf("    # unregister_wakes_faults: %lu times, %lu faults were seen to wait\n",
+	       rounds, seen);
+	if (!over() && !seen)
+		fail("no fault was seen to wait");
 	munmap(BASE, SPAN);
 	close(fd);
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "mm.h"
 #include "suite.h"
 
 #ifndef MFD_HUGE_2MB
@@ -36,11 +37,21 @@
 /* A page in each table for both files, and one to spare. */
 #define POOL		(2 * NR_TABLES + 2)
 #define POOL_FILE	"/proc/sys/vm/nr_hugepages"
+#define MIN_ROUNDS	9	/* so that a leak is told from noise */
+#define SLOW_SECONDS	60	/* more, on a machine that is too slow for them */
 
 #define SHARED		0x736861726564ULL
 #define FOREIGN		0x666f726569676eULL
 
 static int shared_fd, foreign_fd, ask[2], answer[2];
+
+/* Of a case: what shows that tables were shared, and used again while GUP-fast walked */
+static struct {
+	unsigned long shared;	/* tables that the two processes shared */
+	unsigned int children;	/* that touched the file */
+	unsigned int sharing;	/* of these, how many shared a table */
+	unsigned long walks;	/* of GUP-fast while the tables were in use again */
+} met;
 
 static long meminfo(const char *name)
 {
@@ -125,7 +136,7 @@ static bool tell(char what)
 static struct {
 	pthread_t thread;
 	bool stop;
-	unsigned long seen, foreign;
+	unsigned long walks, seen, foreign;
 } walker;
 
 /* vmsplice() takes a reference by GUP-fast; read() shows what the page has. */
@@ -139,6 +150,7 @@ static void *walk(void *unused)
 	for (unsigned int i = 0; !__atomic_load_n(&walker.stop, __ATOMIC_RELAXED); i++) {
 		struct iovec iov = { (void *)word(BASE, i % NR_TABLES), sizeof(value) };
 
+		__atomic_add_fetch(&walker.walks, 1, __ATOMIC_RELAXED);
 		if (vmsplice(fd[1], &iov, 1, 0) != sizeof(value) ||
 		    read(fd[0], &value, sizeof(value)) != sizeof(value))
 			continue;
@@ -164,6 +176,23 @@ static bool start_walker(void)
 	return true;
 }
 
+static unsigned long walks(void)
+{
+	return __atomic_load_n(&walker.walks, __ATOMIC_RELAXED);
+}
+
+/* Lets GUP-fast look at each table, also on a slow machine. */
+static void let_walk(void)
+{
+	double end = now() + 1;
+	unsigned long from = walks();
+
+	usleep(2000);
+	while (walks() - from <= NR_TABLES && now() < end)
+		usleep(100);
+	met.walks += walks() - from;
+}
+
 static void stop_walker(void)
 {
 	__atomic_store_n(&walker.stop, true, __ATOMIC_RELAXED);
@@ -173,6 +202,16 @@ static void stop_walker(void)
 }
 
 /* ------------------------------------------------------------------- cases */
+
+/* How many tables are shared: several processes map the page, but it is mapped once. */
+static unsigned int shared_tables(void)
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < NR_TABLES; i++)
+		n += times_mapped(word(BASE, i)) == 1;
+	return n;
+}
 
 /* Maps the file and takes the tables of the other process. */
 static bool share(void)
@@ -186,6 +225,7 @@ static bool share(void)
 	for (int i = 0; i < NR_TABLES; i++)
 		if (*word(BASE, i) != SHARED)
 			fail("a page of the file has %#lx", (long)*word(BASE, i));
+	met.shared += shared_tables();
 	return true;
 }
 
@@ -221,8 +261,8 @@ static void one_round(int (*leave)(void))
 	left = !leave();
 	if (!left)
 		fail("%s", strerror(errno));
-	tell('r');
-	usleep(2000);
+	if (tell('r'))
+		let_walk();
 	stop_walker();
 	if (left && leave == move_away)
 		look_at_moved();
@@ -259,6 +299,22 @@ static bool set_up(void)
 	return true;
 }
 
+static void expect_met(unsigned int rounds)
+{
+	printf("    # %u rounds, %lu tables were shared, %lu walks after that\n", rounds,
+	       met.shared, met.walks);
+	if (over())
+		return;
+	if (!met.shared)
+		fail("the two processes shared no table");
+	else if (met.children && !met.sharing)
+		fail("no child shared a table");
+	else if (!met.walks)
+		fail("GUP-fast did not walk while the tables were in use again");
+	else if (rounds < MIN_ROUNDS)
+		fail("only %u rounds", rounds);
+}
+
 static void leave_and_reuse(int (*leave)(void))
 {
 	unsigned int rounds = 0;
@@ -267,16 +323,20 @@ static void leave_and_reuse(int (*leave)(void))
 
 	if (!set_up())
 		return;
+	memset(&met, 0, sizeof(met));
 	pid = fork();
 	if (!pid)
 		last_owner();
 	close(ask[0]);
 	one_round(leave);
 	tables = meminfo("PageTables");
-	for (end = now() + case_seconds(); !over() && now() < end; rounds++)
+	end = now() + case_seconds();
+	for (; !over() && (now() < end ||
+			   (rounds < MIN_ROUNDS && now() < end + SLOW_SECONDS)); rounds++)
 		one_round(leave);
+	expect_met(rounds);
 	/* Less than a table for each round. */
-	if (rounds > 8)
+	if (rounds >= MIN_ROUNDS)
 		expect_back("PageTables", tables, 4 * 8);
 	close(ask[1]);
 	close(answer[0]);
@@ -307,6 +367,8 @@ static int punch_holes(void)
 	return fallocate(shared_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LEN);
 }
 
+#define NOT_SHARED	2	/* status of a child */
+
 /* The child shares the tables as well, and leaves all of them at once. */
 static int touch_and_exit(void)
 {
@@ -316,11 +378,14 @@ static int touch_and_exit(void)
 		for (int i = 0; i < NR_TABLES; i++)
 			if (*word(BASE, i) != SHARED)
 				_exit(1);
-		_exit(0);
+		_exit(shared_tables() ? 0 : NOT_SHARED);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
-	if (status)
+	met.children++;
+	if (!status)
+		met.sharing++;
+	else if (!WIFEXITED(status) || WEXITSTATUS(status) != NOT_SHARED)
 		fail("the child saw other pages");
 	return 0;
 }

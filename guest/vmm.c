@@ -41,6 +41,7 @@ enum {
 	LONG_SLOT = 2,
 	STUCK_SECONDS = 60,	/* without a pass of each vCPU */
 	STARVED_SECONDS = 2,	/* without a pass of any */
+	COLLAPSE_SECONDS = 30,	/* until memory that can be collapsed is */
 	BITS = 8 * sizeof(long),
 };
 
@@ -341,22 +342,38 @@ static void protect(struct storm *storm)
 {
 	static char before[CHUNK];
 	char *chunk = draw_chunk(storm);
+	unsigned int refused = vm.refused;
 
-	count(storm, "write protections", !mprotect(chunk, CHUNK, PROT_READ));
+	storm->what = "write protections that refused a store";
+	if (mprotect(chunk, CHUNK, PROT_READ))
+		return count(storm, storm->what, false);
 	memcpy(before, chunk, CHUNK);
 	usleep(1000 + draw(storm, 4000));
 	for (size_t at = 0; at < CHUNK && !over(); at += page_size)
 		if (memcmp(before + at, chunk + at, page_size))
 			fail("page %zu changes while it is read-only",
 			     (chunk + at - vm.memory) / page_size);
+	storm->done += vm.refused != refused;
 	mprotect(chunk, CHUNK, PROT_READ | PROT_WRITE);
 	wait_passes(1);
+}
+
+/* Changes with each store of the guest. */
+static uint64_t sum_of_words(void)
+{
+	uint64_t sum = 0;
+
+	for (size_t page = 0; page < pages; page++)
+		for (int v = 0; v < VCPUS; v++)
+			sum += *word(vm.memory, page, v);
+	return sum;
 }
 
 /* The child has the memory of the time of the fork. */
 static void copy_on_write(struct storm *storm)
 {
 	pid_t pid = fork();
+	uint64_t sum;
 	int status = -1;
 
 	if (!pid) {
@@ -364,10 +381,12 @@ static void copy_on_write(struct storm *storm)
 		usleep(3000);
 		_exit(!!memcmp(vm.copy, vm.memory, SIZE));
 	}
-	count(storm, "forks", pid > 0);
+	storm->what = "forks with stores in the child's life";
 	if (pid < 0)
-		return;
+		return count(storm, storm->what, false);
+	sum = sum_of_words();
 	waitpid(pid, &status, 0);
+	storm->done += sum_of_words() != sum;
 	if (status)
 		fail("what the guest stores is seen in a child of an earlier fork (status %#x)",
 		     status);
@@ -619,6 +638,19 @@ static enum guest_exit run_first(struct guest_mismatch *m)
 	return arch_guest_exit(&vm.vcpu[0], m);
 }
 
+/* Memory may be short, or a page in use for a moment. */
+static bool collapse_in(char *chunk, double seconds)
+{
+	double until = now() + seconds;
+
+	while (madvise(chunk, CHUNK, MADV_COLLAPSE)) {
+		if (now() > until)
+			return false;
+		usleep(10000);
+	}
+	return true;
+}
+
 /*
  * The slot ends in the middle of a huge page of the host.  The loop goes on behind
  * it, where the host has more memory that looks like what it stored there.
@@ -630,8 +662,13 @@ static void load_behind_slot(void)
 	struct guest_mismatch m;
 	enum guest_exit why;
 
+	if (!huge_pages)
+		return skip("no huge pages");
 	for (size_t i = 0; i < CHUNKS; i++)
 		madvise(vm.memory + i * CHUNK, CHUNK, MADV_COLLAPSE);
+	/* That in which the slot ends has to be one huge page. */
+	if (!collapse_in(vm.memory + vm.test->slot_size / CHUNK * CHUNK, COLLAPSE_SECONDS))
+		return fail("MADV_COLLAPSE: %s", strerror(errno));
 	why = run_first(&m);
 	if (over())
 		return;
