@@ -20,24 +20,28 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "file.h"
 #include "mm.h"
 
 #ifndef MFD_HUGETLB
 #define MFD_HUGETLB	4U
 #endif
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB	(21U << 26)
+#endif
 
 enum {
-	TABLES		= 64,	/* tables of one call, and huge pages of 2 MB */
 	COUNTED		= 5,	/* calls whose interrupts are counted */
 	EMULATED	= 2,	/* calls that are timed on an emulated machine: warm up */
 	REPEATS		= 200,
 };
 
-#define AREA		((char *)(1UL << 42))
+#define AREA		((char *)(1UL << 37))	/* arm64 may have 39 bits only */
+#define HUGE_PAGES	(128UL << 20)	/* bytes of all huge pages of a call, or one page */
 #ifdef __powerpc__
-#define UNSHARED	"this architecture does not share hugetlb tables"
+#define UNSHARED	"this architecture shares no hugetlb tables"
 #else
-#define UNSHARED	"no hugetlb page free (sysctl vm.nr_hugepages=8)"
+#define UNSHARED	"needs 2 MB hugetlb pages (vm.nr_hugepages=8)"
 #endif
 #define SHARED_SPAN	(1UL << 30)	/* what a hugetlb PMD table maps */
 
@@ -58,12 +62,20 @@ struct workload {
 
 static size_t huge, page, hugetlb_size;
 static int hugetlb_fd = -1;
-static long repeats = REPEATS, tables = TABLES;
+static long repeats = REPEATS, tables;
+static const char *lacking;	/* why it cannot be measured here, if not as usual */
 
 /* ------------------------------------------------------------- workloads */
 
 static bool map_area(size_t len, size_t step, int advice)
 {
+	size_t need = advice == MADV_HUGEPAGE ? len : len / step * page;
+	long kb = number_in("/proc/meminfo", "MemAvailable");
+
+	if (kb >= 0 && kb < (long)(2 * need >> 10)) {
+		lacking = "too little memory is free";
+		return false;
+	}
 	if (mmap(AREA, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
 		 MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != AREA)
 		return false;
@@ -94,9 +106,33 @@ static bool map_sparse(void)
 	return map_area(tables * huge, huge, MADV_NOHUGEPAGE);
 }
 
+static size_t huge_pages_of_area(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start, end, kb = 0;
+	bool is_area = false;
+	char line[4096];
+
+	while (f && !kb && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			is_area = start == (unsigned long)AREA;
+		else if (is_area)
+			sscanf(line, "AnonHugePages: %lu", &kb);
+	}
+	if (f)
+		fclose(f);
+	return kb << 10;
+}
+
 static bool map_huge(void)
 {
-	return thp_size() && map_area(tables * huge, huge, MADV_HUGEPAGE);
+	if (!thp_size() || !map_area(tables * huge, huge, MADV_HUGEPAGE))
+		return false;
+	if (huge_pages_of_area() == tables * huge)
+		return true;
+	lacking = "huge pages are off, or none is free";
+	unmap_area();
+	return false;
 }
 
 static bool unmap_all(void)
@@ -115,7 +151,8 @@ static bool map_shared(void)
 	char *p;
 
 	if (hugetlb_fd < 0) {
-		hugetlb_fd = memfd_create("ptwalk-doctor", MFD_HUGETLB | MFD_CLOEXEC);
+		hugetlb_fd = memfd_create("ptwalk-doctor", MFD_HUGETLB | MFD_HUGE_2MB |
+					  MFD_CLOEXEC);
 		hugetlb_size = 2UL << 20;
 		if (hugetlb_fd < 0 || ftruncate(hugetlb_fd, SHARED_SPAN))
 			return false;
@@ -156,6 +193,10 @@ static bool share(void)
 #ifdef __powerpc__
 	return false;	/* does not share them */
 #endif
+	if (page != 4096) {
+		lacking = "needs base pages of 4 kB";
+		return false;
+	}
 	if (!map_shared() || !populate()) {
 		munmap(AREA, SHARED_SPAN);
 		return false;
@@ -314,12 +355,15 @@ static void stop_spinner(void)
  * @counted: calls whose interrupts were counted, 0 if that is not possible
  * @walkers: CPUs interrupted to wait for walkers, in all of these
  * @tlb: the same, to flush TLBs
+ * @why: what it lacks where it could not be measured
  */
 struct result {
 	long *took, *kept, n, counted, walkers, tlb;
+	const char *why;
 };
 
 static struct result *current;
+static struct stream walkers, tlb;
 
 static void count_wait(const struct call *c)
 {
@@ -333,9 +377,12 @@ static void count_flush(const struct call *c)
 
 static bool repeat(const struct workload *w, struct result *r)
 {
-	bool ok = w->prepare();
 	long start;
+	bool ok;
 
+	lacking = w->why;
+	ok = w->prepare();
+	r->why = lacking;
 	if (!ok)
 		return false;
 	atomic_store(&spinner->worst, 0);
@@ -350,16 +397,9 @@ static bool repeat(const struct workload *w, struct result *r)
 	return ok;
 }
 
-static void ignore(const struct call *c)
-{
-	(void)c;
-}
-
 /* All in one go: where code is patched to trace, emulators have bugs. */
 static void count_all(struct result *results)
 {
-	struct stream walkers, tlb;
-
 	if (geteuid() || !stream_open(&walkers, "walkers", walker_functions, false))
 		return;
 	if (!stream_open(&tlb, "tlb", tlb_functions, false)) {
@@ -368,18 +408,26 @@ static void count_all(struct result *results)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++) {
 		const struct workload *w = &workloads[i];
-		struct result *r = &results[i];
+		struct result *r = &results[i], before;
+		bool ok = true;
 
 		current = r;
 		progress("%s: interrupts", w->name);
-		while (r->n && r->counted < COUNTED && !interrupted && w->prepare()) {
+		while (r->n && r->counted < COUNTED && !interrupted && ok && w->prepare()) {
+			before = *r;
 			/* What it takes to prepare and to finish does not count. */
-			stream_read(&walkers, 0, ignore, NULL);
-			stream_read(&tlb, 0, ignore, NULL);
-			r->counted += w->op();
+			stream_record(&walkers, true);
+			stream_record(&tlb, true);
+			ok = w->op();
+			stream_record(&walkers, false);
+			stream_record(&tlb, false);
 			stream_read(&walkers, 0, count_wait, NULL);
 			stream_read(&tlb, 0, count_flush, NULL);
 			w->finish();
+			if (ok)
+				r->counted++;
+			else
+				*r = before;
 		}
 	}
 	stream_close(&walkers);
@@ -412,7 +460,7 @@ static void print_json_line(const struct workload *w, const struct result *r, bo
 	printf("    { \"workload\": %s, \"calls\": %ld, \"tables\": %ld", quoted(w->name),
 	       r->n, tables);
 	if (!r->n && !r->counted)
-		printf(", \"skipped\": %s", quoted(w->why));
+		printf(", \"skipped\": %s", quoted(r->why ?: interrupted ? "interrupted" : w->why));
 	if (r->n && !emulated())
 		printf(", \"us_p50\": %.1f, \"us_p99\": %.1f, \"us_max\": %.1f, \"kept_us_p50\": %.1f, \"kept_us_p99\": %.1f, \"kept_us_max\": %.1f",
 		       percentile(r->took, r->n, 50), percentile(r->took, r->n, 99),
@@ -427,7 +475,8 @@ static void print_text_line(const struct workload *w, const struct result *r)
 {
 	printf("%-16s", w->name);
 	if (!r->n && !r->counted) {
-		printf(" %s: %s\n", interrupted ? "interrupted, or" : "skipped", w->why);
+		printf(" %s: %s\n", interrupted ? "interrupted, or" : "skipped",
+		       r->why ?: w->why);
 		return;
 	}
 	if (r->counted)
@@ -497,8 +546,7 @@ int bench(int argc, char **argv)
 		repeats = EMULATED;
 	page = sysconf(_SC_PAGESIZE);
 	huge = thp_size() ?: 2UL << 20;
-	if (huge > 2UL << 20)
-		tables = 8;	/* no more memory than elsewhere */
+	tables = HUGE_PAGES / huge ?: 1;
 	if (!start_spinner())
 		return missing("taskset with more than one CPU", "it needs two CPUs");
 	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++)
@@ -514,8 +562,12 @@ int bench(int argc, char **argv)
 			print_text_line(&workloads[i], &results[i]);
 	}
 	if (json)
-		printf("  ],\n  \"complete\": %s\n}\n", interrupted ? "false" : "true");
-	return 0;
+		printf("  ],\n  \"lost\": %ld,\n  \"complete\": %s\n}\n",
+		       walkers.lost + tlb.lost, interrupted ? "false" : "true");
+	else if (walkers.lost + tlb.lost)
+		printf("%ld calls were lost because the buffer was full: the counts may be too low\n",
+		       walkers.lost + tlb.lost);
+	return stream_result(walkers.failed || tlb.failed);
 }
 
 /* --------------------------------------------------------------- compare */
@@ -530,6 +582,7 @@ static const char *member(const char *line, const char *name)
 	return p ? p + strlen(key) : NULL;
 }
 
+/* The text of a file; NULL if missing() was called */
 static char *read_all(const char *path)
 {
 	static char texts[2][65536];
@@ -537,10 +590,17 @@ static char *read_all(const char *path)
 	FILE *f = fopen(path, "re");
 	size_t len = f ? fread(texts[n], 1, sizeof(texts[n]) - 1, f) : 0;
 
-	if (f)
-		fclose(f);
+	if (!f || ferror(f)) {
+		missing("name a file of \"ptwalk-doctor bench --json >FILE\"", "%s: %s", path,
+			strerror(errno));
+		return NULL;
+	}
+	fclose(f);
 	texts[n][len] = '\0';
-	return len && member(texts[n], "workloads") ? texts[n++] : NULL;
+	if (len && member(texts[n], "workloads"))
+		return texts[n++];
+	missing("ptwalk-doctor bench --json >FILE", "%s is no result of bench", path);
+	return NULL;
 }
 
 /* The line of a workload, NULL if there is none; up to its end only */
@@ -570,6 +630,44 @@ static void print_pair(const char *before, const char *after, const char *name)
 		printf(" %8s %8s", b ? "" : "-", a ? "" : "-");
 }
 
+/* The value of a member as a text, printable, without quotes */
+static const char *text_of(const char *text, const char *name)
+{
+	static char values[2][64];
+	static int n;
+	const char *p = member(text, name);
+
+	n = !n;
+	if (!p)
+		return "-";
+	p += *p == '"';
+	snprintf(values[n], sizeof(values[n]), "%.*s", (int)strcspn(p, "\",\n }"), p);
+	snprintf(values[n], sizeof(values[n]), "%s", printable(values[n]));
+	return values[n];
+}
+
+static void print_heads(const char *before, const char *after)
+{
+	static const char * const same[][2] = {
+		{ "machine", "Machines" }, { "cpus", "CPUs" }, { "tables", "Tables a call" },
+	};
+
+	printf("before: Linux %s\nafter:  Linux %s\n", text_of(before, "kernel"),
+	       text_of(after, "kernel"));
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
+		const char *b = text_of(before, same[i][0]), *a = text_of(after, same[i][0]);
+
+		if (strcmp(b, a))
+			printf("%s differ: %s before, %s after.  Do not compare the numbers.\n",
+			       same[i][1], b, a);
+	}
+	if (!strcmp(text_of(before, "complete"), "false"))
+		printf("The first result is not complete: bench was interrupted.\n");
+	if (!strcmp(text_of(after, "complete"), "false"))
+		printf("The second result is not complete: bench was interrupted.\n");
+	printf("\n");
+}
+
 int compare(int argc, char **argv)
 {
 	const char *before, *after, *b, *a;
@@ -579,10 +677,10 @@ int compare(int argc, char **argv)
 		return 2;
 	}
 	before = read_all(argv[0]);
-	after = read_all(argv[1]);
-	if (!before || !after)
-		return missing("ptwalk-doctor bench --json >FILE", "%s is no result of bench",
-			       argv[before ? 1 : 0]);
+	after = before ? read_all(argv[1]) : NULL;
+	if (!after)
+		return 1;
+	print_heads(before, after);
 	printf("%-16s %17s %17s %17s\n", "before, after", "walkers, CPUs/call",
 	       "a call, us (p50)", "CPU kept, us (p99)");
 	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++) {

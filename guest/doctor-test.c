@@ -130,20 +130,35 @@ struct counts {
 static struct counts doctors, modules;
 
 /* Whether instances of the doctor's are there, which it removes */
-static bool has_instance(pid_t pid)
+static bool has_instance(pid_t pid, const char *name)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-tlb", pid);
+	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-%s", pid, name);
 	return !access(path, F_OK);
 }
 
-static bool is_watching(pid_t pid)
+static bool has_instances(pid_t pid)
+{
+	return has_instance(pid, "walkers") || has_instance(pid, "tlb");
+}
+
+static bool records(pid_t pid, const char *name, const char *file)
 {
 	char path[160];
 
-	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-tlb/events/csd/csd_queue_cpu/enable", pid);
+	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-%s/%s", pid, name,
+		 file);
 	return number_in(path, "") == 1;
+}
+
+/* The last instance that it switches on; some kernels have only one of them. */
+static bool is_watching(pid_t pid)
+{
+	const char *name = has_instance(pid, "walkers") ? "walkers" : "tlb";
+
+	return records(pid, name, "events/csd/csd_queue_cpu/enable") &&
+	       records(pid, name, "tracing_on");
 }
 
 static void watched(void (*work)(void))
@@ -157,6 +172,8 @@ static void watched(void (*work)(void))
 				   (char *)"--json", NULL });
 	while (!is_watching(pid) && now() < end)
 		usleep(10000);
+	if (!is_watching(pid))
+		fail("the doctor does not watch after 20 s");
 	/* The module counts what the thread that writes here interrupts. */
 	if (!write_file(MODULE_COUNT, "1"))
 		fail(MODULE_COUNT ": %m");
@@ -164,14 +181,14 @@ static void watched(void (*work)(void))
 	usleep(300000);
 	kill(pid, SIGINT);
 	/* finish() flushes TLBs, and only one of the two might count these flushes. */
-	while (has_instance(pid) && now() < end + 20)
+	while (has_instances(pid) && now() < end + 20)
 		usleep(10000);
 	write_file(MODULE_COUNT, "0");
 	modules.walkers = number_in(MODULE_COUNT, "walkers");
 	modules.tlb = number_in(MODULE_COUNT, "tlb");
 	if (finish(pid))
 		fail("ended by Ctrl-C it has no status 0: %.150s", output);
-	if (has_instance(pid))
+	if (has_instances(pid))
 		fail("its instance of tracing is still there");
 	expect_text("\"interrupted\": true");
 	snprintf(name, sizeof(name), "\"pid\": %d,", getpid());
@@ -329,6 +346,21 @@ static bool enter_old_kernel(void)
 	return own_mounts() && hide(TRACEFS "events/csd") && hide(TRACING "events/csd");
 }
 
+/* In a pid namespace of its own: the child goes on, and its status is returned. */
+static bool enter_pid_namespace(void)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID))
+		return false;
+	pid = fork();
+	if (pid <= 0)
+		return !pid;
+	waitpid(pid, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 125);
+}
+
 /* Broken: the doctor fails without saying what to do. */
 static void doctor_says_what_is_missing(void)
 {
@@ -351,6 +383,16 @@ static void doctor_says_what_is_missing(void)
 		fail("status %d without csd:csd_queue_cpu: %.150s", rc, output);
 	expect_text("no tracepoint csd:csd_queue_cpu");
 	expect_text("cure: use Linux 6.5 or newer");
+	if (!access("/proc/self/ns/pid_for_children", F_OK)) {
+		rc = doctor(enter_pid_namespace, (char *)"who", (char *)"1");
+		if (rc != 1)
+			fail("status %d in a pid namespace: %.150s", rc, output);
+		expect_text("cure: run it in the host's pid namespace");
+	}
+	rc = doctor(NULL, (char *)"compare", (char *)"/none", (char *)"/none");
+	if (rc != 1)
+		fail("status %d for a file that does not exist", rc);
+	expect_text("/none: No such file or directory");
 	rc = doctor(NULL, (char *)"who", (char *)"soon");
 	if (rc != 2)
 		fail("status %d for wrong usage", rc);
@@ -368,6 +410,39 @@ static void text_fits_a_terminal(void)
 	if (doctor(NULL, (char *)"bench", (char *)"2"))
 		fail("bench: %.150s", output);
 	expect_width();
+}
+
+/* Broken: the name of a process controls the terminal of root. */
+static void names_are_printable(void)
+{
+	char pid[16], name[16];
+
+	prctl(PR_GET_NAME, name);
+	prctl(PR_SET_NAME, "a\033[2Jb");
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (doctor(NULL, (char *)"waste", pid))
+		fail("waste: %.150s", output);
+	prctl(PR_SET_NAME, name);
+	expect_text("a?[2Jb");
+	if (strchr(output, '\033'))
+		fail("an escape character is in the output");
+}
+
+/* Broken: a full disk has exit status 0. */
+static void full_disk_is_an_error(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (!freopen("/dev/full", "w", stdout) || !freopen("/dev/null", "w", stderr))
+			_exit(126);
+		execl(DOCTOR, "ptwalk-doctor", "waste", (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1)
+		fail("status %#x on a full disk", status);
 }
 
 /* Broken: the doctor reports times of an emulated clock. */
@@ -496,6 +571,8 @@ static const struct suite_case cases[] = {
 	CASE(waste_finds_nothing),
 	CASE(bench_gives_times_of_hardware_only),
 	CASE(text_fits_a_terminal),
+	CASE(names_are_printable),
+	CASE(full_disk_is_an_error),
 	CASE(doctor_says_what_is_missing),
 	{ NULL, NULL }
 };

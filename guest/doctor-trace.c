@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -20,11 +21,12 @@
 #include "file.h"
 
 #define PREFIX		"ptwalk-doctor-"
+#define REPORT_IT	"send this message and \"uname -r\" to the authors"
 #define SAMPLES		"32"	/* stacks a second, at most */
 
 const char * const walker_functions[] = {
 	"tlb_remove_table_smp_sync",	/* mm/mmu_gather.c: all CPUs */
-	"do_serialize",			/* powerpc: those of the mm */
+	"do_serialize", "do_nothing",	/* the hash MMU of powerpc: those of the mm */
 	NULL
 };
 
@@ -33,6 +35,15 @@ const char * const tlb_functions[] = {
 	"do_tlbiel_pid", "do_tlbiel_va", "do_tlbiel_va_range",		/* radix */
 	"do_tlbiel_kernel", "do_exit_flush_lazy_tlb",
 	NULL
+};
+
+/*
+ * The only ones that call do_nothing() to wait for walkers.  The kernel has other
+ * functions of that name.  Who is named depends on inlining.
+ */
+static const char * const nothing_callers[] = {
+	"hash__pmdp_collapse_flush", "serialize_against_pte_lookup",
+	"smp_call_function_many", NULL
 };
 
 static const char *tracefs(void)
@@ -83,10 +94,10 @@ static void remove_stale(const char *top)
 		closedir(dir);
 }
 
-/* is_listed() - whether @name, up to a dot or a space, is one of @list */
+/* is_listed() - whether @name, up to a dot, a space or an offset, is one of @list */
 static bool is_listed(const char *name, const char * const *list)
 {
-	size_t len = strcspn(name, " .\t\n");
+	size_t len = strcspn(name, " .+\t\n");
 
 	for (; *list; list++)
 		if (strlen(*list) == len && !strncmp(name, *list, len))
@@ -94,40 +105,120 @@ static bool is_listed(const char *name, const char * const *list)
 	return false;
 }
 
+/* The number behind that of the second CPU: below it are two CPUs. */
+static int behind_two_cpus(void)
+{
+	int first = 0, second = 1;
+	char sign = '\0';
+	FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+
+	/* "0-7", or "0,8" */
+	if (f && fscanf(f, "%d%c%d", &first, &sign, &second) == 3 && sign == '-')
+		second = first + 1;
+	if (f)
+		fclose(f);
+	return second + 1;
+}
+
+__attribute__((format(printf, 3, 4)))
+static void append(char *text, size_t size, const char *fmt, ...)
+{
+	size_t len = strlen(text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text + len, size - len, fmt, ap);
+	va_end(ap);
+}
+
 /*
  * "func.function == NAME || ...", of those that this kernel has: the others would
- * make the filter an error.
+ * make the filter an error.  A name stands for the first function that has it;
+ * do_nothing() is in several files, so its addresses are used.
+ *
+ * Of a broadcast only the first CPUs are sampled, else one would take all stacks.
  */
-static void make_filter(struct stream *s)
+static bool make_filter(struct stream *s)
 {
-	const char *seen[32] = { NULL };
-	char line[256], name[128];
-	size_t n = 0, len = 0;
+	char line[512], name[256], nothing[512] = "";
+	bool serialize = false, hidden = false;
+	int names = 0, cpus = behind_two_cpus();
 	FILE *f = fopen("/proc/kallsyms", "re");
+	unsigned long addr;
 
-	s->filter[0] = '\0';
-	while (f && n < ARRAY_SIZE(seen) - 1 && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%*s %*c %127s", name) != 1 ||
-		    !is_listed(name, s->functions) || is_listed(name, seen))
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx %*c %255s", &addr, name) != 2)
 			continue;
-		seen[n++] = strdup(name);
-		len += snprintf(s->filter + len, sizeof(s->filter) - len,
-				"%sfunc.function == %s", len ? " || " : "", name);
+		names++;
+		if (!is_listed(name, s->functions))
+			continue;
+		if (!strncmp(name, "do_nothing", 10)) {
+			append(nothing, sizeof(nothing), "%sfunc.function == %#lx",
+			       nothing[0] ? " || " : "", addr);
+			hidden |= !addr;
+			continue;
+		}
+		serialize |= !strncmp(name, "do_serialize", 12);
+		append(s->filter, sizeof(s->filter), "%sfunc.function == %s",
+		       s->filter[0] ? " || " : "", name);
+		append(s->sampled, sizeof(s->sampled),
+		       strncmp(name, "tlb_remove_table_smp_sync", 25) ?
+		       "%sfunc.function == %s" : "%s(func.function == %s && cpu < %d)",
+		       s->sampled[0] ? " || " : "", name, cpus);
 	}
 	if (f)
 		fclose(f);
+	if (!names)
+		return missing("use a kernel with CONFIG_KALLSYMS; in a container, run it on the host",
+			       "/proc/kallsyms names no functions, so calls cannot be told apart"), false;
+	/* Linux with do_serialize() calls do_nothing() for other things only. */
+	if (!nothing[0] || serialize || !cpuinfo_says("MMU", "hash"))
+		return true;
+	if (hidden)
+		return missing("sysctl kernel.kptr_restrict=1",
+			       "/proc/kallsyms hides the addresses of functions"), false;
+	append(s->filter, sizeof(s->filter), "%s%s", s->filter[0] ? " || " : "", nothing);
+	append(s->sampled, sizeof(s->sampled), "%s%s", s->sampled[0] ? " || " : "", nothing);
+	return true;
 }
 
 #define EVENT	"events/csd/csd_queue_cpu/"
 
 static void sample_stacks(struct stream *s)
 {
-	char text[sizeof(s->filter) + 64];
+	char text[sizeof(s->sampled) + 64];
 
 	s->rearmed = seconds_now();
+	s->sampling = false;
 	set(s, EVENT "trigger", "!stacktrace");
-	snprintf(text, sizeof(text), "stacktrace:" SAMPLES " if %s", s->filter);
+	snprintf(text, sizeof(text), "stacktrace:" SAMPLES " if %s", s->sampled);
 	set(s, EVENT "trigger", text);
+}
+
+/* Other ones count pids in another way than tracing does. */
+static bool in_first_pid_namespace(void)
+{
+	char link[64] = "";
+
+	return readlink("/proc/self/ns/pid", link, sizeof(link) - 1) < 0 ||
+	       !strcmp(link, "pid:[4026531836]");
+}
+
+static const char *cure_of(int err)
+{
+	switch (err) {
+	case EPERM:
+	case EACCES:
+		return "run it on the host, outside a container and without lockdown";
+	case EROFS:
+		return "run it on the host, or mount tracefs so that it can be written";
+	case ENOMEM:
+		return "free some memory, then run it again";
+	case EEXIST:
+	case EBUSY:
+		return "end the program that uses this directory, then rmdir it";
+	}
+	return "look for the reason in dmesg";
 }
 
 bool stream_open(struct stream *s, const char *name, const char * const *functions,
@@ -138,9 +229,13 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 
 	memset(s, 0, sizeof(*s));
 	s->fd = -1;
+	s->rearmed = -1;
 	s->functions = functions;
 	if (geteuid())
 		return missing("run it as root", "tracing needs root"), false;
+	if (!in_first_pid_namespace())
+		return missing("run it in the host's pid namespace, for instance with --pid=host",
+			       "tracing has the host's pids, which differ from those here"), false;
 	top = tracefs();
 	if (!top)
 		return missing("use a kernel with CONFIG_TRACING; in a container, run it on the host",
@@ -150,33 +245,41 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 		return missing("use Linux 6.5 or newer, with CONFIG_TRACING",
 			       "this kernel has no tracepoint csd:csd_queue_cpu"), false;
 	remove_stale(top);
-	make_filter(s);
+	if (!make_filter(s))
+		return false;
+	if (!s->filter[0])	/* This kernel has none of them: nothing to record. */
+		return true;
 	snprintf(s->dir, sizeof(s->dir), "%s/instances/" PREFIX "%d-%s", top, getpid(), name);
+	rmdir(s->dir);		/* of an earlier process with this pid */
 	if (mkdir(s->dir, 0700)) {
-		missing(errno == EPERM || errno == EACCES ?
-			"run it on the host, outside a container and without lockdown" : NULL,
-			"%s: %s", s->dir, strerror(errno));
+		missing(cure_of(errno), "%s: %s", s->dir, strerror(errno));
+		s->dir[0] = '\0';
 		return false;
 	}
 	set(s, "trace_clock", "mono");
-	/*
-	 * Names of processes that are gone need probes in the scheduler, where QEMU
-	 * may run into a breakpoint that the kernel has removed again.
-	 */
-	if (emulated())
-		set(s, "options/record-cmd", "0");
-	if (s->filter[0])	/* else this kernel has none of them, or no kallsyms */
-		set(s, EVENT "filter", s->filter);
-	snprintf(path, sizeof(path), "%s/trace_pipe", s->dir);
-	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (s->fd < 0 || !set(s, EVENT "enable", "1") || !set(s, "tracing_on", "1")) {
-		missing(NULL, "%s: %s", s->dir, strerror(errno));
+	if (!set(s, EVENT "filter", s->filter)) {
+		missing(errno == EINVAL ? REPORT_IT : cure_of(errno),
+			"the kernel refuses \"%s\": %s", s->filter, strerror(errno));
 		stream_close(s);
 		return false;
 	}
-	s->rearmed = -1;
-	if (stacks && s->filter[0])
+	snprintf(path, sizeof(path), "%s/trace_pipe", s->dir);
+	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (s->fd < 0 || !stream_record(s, false) || !set(s, EVENT "enable", "1")) {
+		missing(cure_of(errno), "%s: %s", s->dir, strerror(errno));
+		stream_close(s);
+		return false;
+	}
+	if (stacks)
 		sample_stacks(s);
+	return true;
+}
+
+bool stream_record(struct stream *s, bool on)
+{
+	if (s->dir[0] && !set(s, "tracing_on", on ? "1" : "0"))
+		return false;
+	s->recording = on;
 	return true;
 }
 
@@ -191,7 +294,7 @@ void stream_close(struct stream *s)
 		close(s->fd);
 	s->fd = -1;
 	if (rmdir(s->dir))
-		missing("rmdir it", "%s: %s", s->dir, strerror(errno));
+		missing(cure_of(errno), "%s: %s", s->dir, strerror(errno));
 	s->dir[0] = '\0';
 }
 
@@ -215,15 +318,26 @@ static bool parse_task(char *line, struct call *c)
 	return true;
 }
 
+/* Whether the call is one of those that count */
+static bool counts(const struct stream *s, const char *event)
+{
+	const char *func = strstr(event, " func="), *site = strstr(event, " callsite=");
+
+	if (!func || !site || !is_listed(func + 6, s->functions))
+		return false;
+	return strncmp(func + 6, "do_nothing", 10) || is_listed(site + 10, nothing_callers);
+}
+
 static void take_line(struct stream *s, void (*call)(const struct call *c),
-		      void (*frame)(const struct call *c, const char *function))
+		      void (*frame)(const struct call *c, const char *function, bool first))
 {
 	char *line = s->line, *event = strstr(line, ": csd_queue_cpu: cpu="), *p;
 	struct call c;
 
 	if (!strncmp(line, " => ", 4)) {
 		if (s->in_stack && frame)
-			frame(&s->stack_of, line + 4);
+			frame(&s->stack_of, line + 4, s->stack_begins);
+		s->stack_begins = false;
 		return;
 	}
 	s->in_stack = false;
@@ -233,11 +347,11 @@ static void take_line(struct stream *s, void (*call)(const struct call *c),
 		return;
 	}
 	if (strstr(line, ": <stack trace>")) {
-		s->in_stack = parse_task(line, &s->stack_of);
+		s->sampling = true;
+		s->in_stack = s->stack_begins = parse_task(line, &s->stack_of);
 		return;
 	}
-	p = event ? strstr(event, " func=") : NULL;
-	if (!p || !is_listed(p + 6, s->functions))
+	if (!event || !counts(s, event))
 		return;
 	c.cpu = atoi(event + strlen(": csd_queue_cpu: cpu="));
 	*event = '\0';
@@ -248,17 +362,22 @@ static void take_line(struct stream *s, void (*call)(const struct call *c),
 }
 
 void stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
-		 void (*frame)(const struct call *c, const char *function))
+		 void (*frame)(const struct call *c, const char *function, bool first))
 {
 	struct pollfd fd = { .fd = s->fd, .events = POLLIN };
+	double end;
 	char buf[65536];
 	ssize_t n;
 
 	if (ms)
 		poll(&fd, 1, ms);
-	if (s->rearmed >= 0 && seconds_now() - s->rearmed > 1)
+	end = seconds_now() + 0.1;
+	/* No stack is sampled while it is renewed: renew it only if some were used. */
+	if (s->recording && s->rearmed >= 0 && (s->sampling || s->lost) &&
+	    seconds_now() - s->rearmed > 1)
 		sample_stacks(s);
-	while ((n = read(s->fd, buf, sizeof(buf))) > 0) {
+	while ((s->recording ? !interrupted && seconds_now() < end : interrupted < 2) &&
+	       (n = read(s->fd, buf, sizeof(buf))) > 0) {
 		for (ssize_t i = 0; i < n; i++) {
 			if (buf[i] != '\n') {
 				if (s->used < sizeof(s->line) - 1)
@@ -270,4 +389,9 @@ void stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
 			take_line(s, call, frame);
 		}
 	}
+}
+
+int stream_result(bool failed)
+{
+	return failed ? missing(REPORT_IT, "tracing printed lines of another form") : 0;
 }

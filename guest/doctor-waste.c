@@ -290,7 +290,7 @@ static int add(int pid)
 		return err;
 	usages = realloc(usages, (nr_usages + 1) * sizeof(*usages));
 	if (!usages)
-		exit(missing(NULL, "no memory"));
+		exit(missing("free some memory", "no memory"));
 	usages[nr_usages++] = u;
 	return 0;
 }
@@ -330,8 +330,8 @@ static void print_text(void)
 		all += p->vmpte;
 		empty += wasted(p);
 		if (i < SHOWN)
-			printf("%8d  %-16.16s %12ld %12ld %14ld\n", p->pid, p->name,
-			       p->vmpte, p->needed, wasted(p));
+			printf("%8d  %-16.16s %12ld %12ld %14ld\n", p->pid,
+			       printable(p->name), p->vmpte, p->needed, wasted(p));
 	}
 	if (nr_usages > SHOWN)
 		printf("%8s  %zu more\n", "...", nr_usages - SHOWN);

@@ -18,11 +18,9 @@
 static const struct cause {
 	const char *frame, *what, *topic;
 } causes[] = {
+	{ "hash__pmdp_collapse", "collapse", "hash" },
 	{ "huge_pmd_unshare", "hugetlb unshare", "unshare" },
 	{ "hugetlb_unshare", "hugetlb unshare", "unshare" },
-	{ "collapse_file", "file collapse", "hash" },
-	{ "retract_page_tables", "file collapse", "hash" },
-	{ "collapse_pte_mapped", "file collapse", "hash" },
 	{ "collapse_huge_page", "collapse", "collapse" },
 	{ "hpage_collapse", "collapse", "collapse" },
 	{ "khugepaged", "collapse", "collapse" },
@@ -38,47 +36,61 @@ static const struct cause {
  * @ops: how often it did that
  * @flushes: CPUs interrupted to flush TLBs, and @flushed_isolated of them
  * @sampled: stacks by cause
- * @last_cpu: the one of its last wait: a lower one begins another wait
+ * @next: the next one whose pid has the same hash, plus 1; 0: there is none
  */
 struct process {
-	int pid, last_cpu;
+	int pid;
 	char name[32];
 	long waits, isolated, ops, flushes, flushed_isolated;
 	long sampled[ARRAY_SIZE(causes)];
+	size_t next;
 };
 
+/**
+ * struct thread - of a process
+ * @comm: its name when @process was found
+ * @last_cpu: the one of its last wait: a lower one begins another wait
+ * @process: its index
+ * @next: the next one whose tid has the same hash, plus 1; 0: there is none
+ */
 struct thread {
-	int tid;
-	size_t process;
+	int tid, last_cpu;
+	char comm[32];
+	size_t process, next;
 };
 
+#define BUCKETS	4096
+
+static struct stream walkers, tlb;
 static struct process *processes, total;
 static struct thread *threads;
 static size_t nr_processes, nr_threads;
+static size_t first_process[BUCKETS], first_thread[BUCKETS];	/* plus 1; 0: none */
 static bool isolated_cpus[MAX_CPUS];
-static char isolated_list[512];
+static char isolated_list[3 * MAX_CPUS];
 
 /* "1-3,5" */
 static void read_isolated(const char *path)
 {
-	char list[512] = "", *p = list, *end;
+	char *list = NULL, *p, *end;
 	FILE *f = fopen(path, "re");
+	size_t size = 0;
 	long from, to;
 
-	if (f && !fgets(list, sizeof(list), f))
-		list[0] = '\0';
+	p = f && getline(&list, &size, f) > 0 ? list : (char *)"";
 	if (f)
 		fclose(f);
 	while (*p) {
 		from = to = strtol(p, &end, 10);
 		if (end == p)
-			return;
+			break;
 		if (*end == '-')
 			to = strtol(end + 1, &end, 10);
 		for (; from <= to && from < MAX_CPUS; from++)
 			isolated_cpus[from] = true;
 		p = *end ? end + 1 : end;
 	}
+	free(list);
 }
 
 static void list_isolated(void)
@@ -129,42 +141,63 @@ static void *grow(void *array, size_t n, size_t size)
 
 	if (!(n & (n - 1)))
 		p = realloc(array, (n ? 2 * n : 1) * size);
-	if (!p)
-		exit(missing(NULL, "no memory"));
+	if (!p) {
+		stream_close(&walkers);
+		stream_close(&tlb);
+		exit(missing("free some memory, or give fewer SECONDS", "no memory"));
+	}
 	return p;
 }
 
-static struct process *process_of(const struct call *c)
+/* A name tells one process from another that had the same pid before. */
+static size_t find_process(int pid, const char *name)
 {
-	char name[32];
-	size_t i;
-	int pid;
+	size_t *first = &first_process[pid % BUCKETS], i;
 
-	for (i = nr_threads; i-- > 0;)	/* of late ones first */
-		if (threads[i].tid == c->pid)
-			return &processes[threads[i].process];
-	pid = group_of(c, name, sizeof(name));
-	for (i = 0; i < nr_processes && processes[i].pid != pid; i++)
+	for (i = *first; i; i = processes[i - 1].next)
+		if (processes[i - 1].pid == pid && !strcmp(processes[i - 1].name, name))
+			return i - 1;
+	processes = grow(processes, nr_processes, sizeof(*processes));
+	memset(&processes[nr_processes], 0, sizeof(*processes));
+	processes[nr_processes].pid = pid;
+	strcpy(processes[nr_processes].name, name);
+	processes[nr_processes].next = *first;
+	*first = ++nr_processes;
+	return nr_processes - 1;
+}
+
+static struct thread *find_thread(const struct call *c)
+{
+	size_t *first = &first_thread[c->pid % BUCKETS], i;
+	char name[32];
+	struct thread *t;
+
+	for (i = *first; i && threads[i - 1].tid != c->pid; i = threads[i - 1].next)
 		;
-	if (i == nr_processes) {
-		processes = grow(processes, nr_processes++, sizeof(*processes));
-		memset(&processes[i], 0, sizeof(*processes));
-		processes[i].pid = pid;
-		processes[i].last_cpu = MAX_CPUS;
-		strcpy(processes[i].name, name);
+	/* Tracing prints "<...>" if it does not know the name. */
+	if (i && (c->comm[0] == '<' || !strcmp(threads[i - 1].comm, c->comm)))
+		return &threads[i - 1];
+	if (!i) {
+		threads = grow(threads, nr_threads, sizeof(*threads));
+		threads[nr_threads] = (struct thread){
+			.tid = c->pid, .last_cpu = MAX_CPUS, .next = *first,
+		};
+		i = *first = ++nr_threads;
 	}
-	threads = grow(threads, nr_threads, sizeof(*threads));
-	threads[nr_threads++] = (struct thread){ c->pid, i };
-	return &processes[i];
+	t = &threads[i - 1];
+	strcpy(t->comm, c->comm);
+	t->process = find_process(group_of(c, name, sizeof(name)), name);
+	return t;
 }
 
 static void wait_seen(const struct call *c)
 {
-	struct process *p = process_of(c);
+	struct thread *t = find_thread(c);	/* may move processes */
+	struct process *p = &processes[t->process];
 	bool isolated = c->cpu < MAX_CPUS && isolated_cpus[c->cpu];
-	bool another = c->cpu <= p->last_cpu;
+	bool another = c->cpu <= t->last_cpu;
 
-	p->last_cpu = c->cpu;
+	t->last_cpu = c->cpu;
 	p->waits++;
 	total.waits++;
 	p->ops += another;
@@ -175,7 +208,8 @@ static void wait_seen(const struct call *c)
 
 static void flush_seen(const struct call *c)
 {
-	struct process *p = process_of(c);
+	struct thread *t = find_thread(c);	/* may move processes */
+	struct process *p = &processes[t->process];
 	bool isolated = c->cpu < MAX_CPUS && isolated_cpus[c->cpu];
 
 	p->flushes++;
@@ -185,22 +219,20 @@ static void flush_seen(const struct call *c)
 }
 
 /* The innermost frame that shows a cause decides; then the rest says nothing. */
-static void frame_seen(const struct call *c, const char *function)
+static void frame_seen(const struct call *c, const char *function, bool first)
 {
-	static struct call of;
 	static bool known;
+	struct thread *t;
 
-	if (!strncmp(function, "smp_call_function_many", 22) || c->cpu != of.cpu ||
-	    c->pid != of.pid)
-		known = false;
-	of = *c;
+	known = known && !first;
 	for (size_t i = 0; i < ARRAY_SIZE(causes) && !known; i++) {
 		if (strncmp(function, causes[i].frame, strlen(causes[i].frame)))
 			continue;
-		/* Of all that waits there only the broadcast without a batch is told so. */
+		/* This is the wait itself: its caller is the cause. */
 		if (!strncmp(function, "tlb_remove_table_s", 18))
 			continue;
-		process_of(c)->sampled[i]++;
+		t = find_thread(c);	/* may move processes */
+		processes[t->process].sampled[i]++;
 		known = true;
 	}
 }
@@ -225,15 +257,15 @@ static int by_waits(const void *a, const void *b)
 	return x->flushes < y->flushes ? 1 : x->flushes > y->flushes ? -1 : x->pid - y->pid;
 }
 
-static void print_json(double took, const struct stream *walkers, const struct stream *tlb)
+static void print_json(double took)
 {
 	printf("{\n  \"tool\": \"who\",\n");
 	print_machine();
-	printf("  \"seconds\": %.3f,\n  \"isolated\": %s,\n", took, quoted(isolated_list));
+	printf("  \"seconds\": %.3f,\n  \"isolated\": \"%s\",\n", took, isolated_list);
 	printf("  \"walkers\": { \"cpus\": %ld, \"operations\": %ld, \"isolated\": %ld, \"lost\": %ld },\n",
-	       total.waits, total.ops, total.isolated, walkers->lost);
+	       total.waits, total.ops, total.isolated, walkers.lost);
 	printf("  \"tlb\": { \"cpus\": %ld, \"isolated\": %ld, \"lost\": %ld },\n",
-	       total.flushes, total.flushed_isolated, tlb->lost);
+	       total.flushes, total.flushed_isolated, tlb.lost);
 	printf("  \"processes\": [");
 	for (size_t i = 0; i < nr_processes; i++) {
 		const struct process *p = &processes[i];
@@ -258,16 +290,22 @@ static void print_lost(const struct stream *s, const char *what)
 
 static void print_processes(void)
 {
+	size_t i, more;
+
 	printf("\n%8s  %-16s %10s %12s %9s  %s\n", "PID", "process", "walkers:",
 	       "CPUs", "isolated", "cause");
 	printf("%8s  %-16s %10s %12s %9s  %s\n", "", "", "operations", "interrupted", "", "");
-	for (size_t i = 0; i < nr_processes && i < SHOWN && processes[i].waits; i++) {
+	for (i = 0; i < nr_processes && i < SHOWN && processes[i].waits; i++) {
 		const struct process *p = &processes[i];
 		int cause = cause_of(p);
 
-		printf("%8d  %-16.16s %10ld %12ld %9ld  %s\n", p->pid, p->name, p->ops,
-		       p->waits, p->isolated, cause < 0 ? "-" : causes[cause].what);
+		printf("%8d  %-16.16s %10ld %12ld %9ld  %s\n", p->pid, printable(p->name),
+		       p->ops, p->waits, p->isolated, cause < 0 ? "-" : causes[cause].what);
 	}
+	for (more = 0; i < nr_processes && processes[i].waits; i++)
+		more++;
+	if (more)
+		printf("%8s  %zu more\n", "...", more);
 }
 
 static void print_cures(void)
@@ -293,15 +331,17 @@ static void print_cures(void)
 		printf("\n");
 }
 
-static void print_text(double took, const struct stream *walkers, const struct stream *tlb)
+static void print_text(double took)
 {
 	const char *emulator = emulated();
 	struct utsname u;
 
 	uname(&u);
-	printf("Linux %.40s, %ld CPUs%s%.20s, %.1f s%s\n", u.release,
-	       sysconf(_SC_NPROCESSORS_ONLN), isolated_list[0] ? ", isolated: " : "",
-	       isolated_list, took, interrupted ? " (interrupted)" : "");
+	printf("Linux %.36s, %ld CPUs, %.1f s%s\n", u.release,
+	       sysconf(_SC_NPROCESSORS_ONLN), took, interrupted ? " (interrupted)" : "");
+	if (isolated_list[0])
+		printf("Isolated CPUs: %.60s%s\n", isolated_list,
+		       strlen(isolated_list) > 60 ? "..." : "");
 	if (emulator)
 		printf("Emulated by %s.\nCounts are right, rates are not.\n", emulator);
 	printf("\n%-46s %12s %9s\n", "CPUs interrupted", "all", "isolated");
@@ -309,8 +349,8 @@ static void print_text(double took, const struct stream *walkers, const struct s
 	       total.isolated);
 	printf("%-46s %12ld %9ld\n", "  to flush a TLB", total.flushes,
 	       total.flushed_isolated);
-	print_lost(walkers, "walkers");
-	print_lost(tlb, "TLB flushes");
+	print_lost(&walkers, "walkers");
+	print_lost(&tlb, "TLB flushes");
 	if (!total.waits) {
 		printf("\nNobody was interrupted to wait for page-table walkers.\n");
 		return;
@@ -322,7 +362,6 @@ static void print_text(double took, const struct stream *walkers, const struct s
 int who(int argc, char **argv)
 {
 	double seconds = 10, start, t = 0;
-	struct stream walkers, tlb;
 	char *end = NULL;
 
 	if (argc)
@@ -331,7 +370,6 @@ int who(int argc, char **argv)
 		fprintf(stderr, "ptwalk-doctor: who [SECONDS]\n");
 		return 2;
 	}
-	total.last_cpu = MAX_CPUS;
 	if (!stream_open(&walkers, "walkers", walker_functions, true))
 		return 1;
 	if (!stream_open(&tlb, "tlb", tlb_functions, false)) {
@@ -339,6 +377,11 @@ int who(int argc, char **argv)
 		return 1;
 	}
 	list_isolated();
+	if (!stream_record(&tlb, true) || !stream_record(&walkers, true)) {
+		stream_close(&walkers);
+		stream_close(&tlb);
+		return missing("look for the reason in dmesg", "tracing cannot be switched on");
+	}
 	start = seconds_now();
 	while (!interrupted && (t = seconds_now() - start) < seconds) {
 		progress("%3.0f of %.0f s: %ld CPUs interrupted for walkers, %ld for TLBs",
@@ -346,6 +389,8 @@ int who(int argc, char **argv)
 		stream_read(&walkers, 100, wait_seen, frame_seen);
 		stream_read(&tlb, 0, flush_seen, NULL);
 	}
+	stream_record(&walkers, false);
+	stream_record(&tlb, false);
 	t = seconds_now() - start;
 	stream_read(&walkers, 0, wait_seen, frame_seen);
 	stream_read(&tlb, 0, flush_seen, NULL);
@@ -355,8 +400,8 @@ int who(int argc, char **argv)
 	if (nr_processes)
 		qsort(processes, nr_processes, sizeof(*processes), by_waits);
 	if (json)
-		print_json(t, &walkers, &tlb);
+		print_json(t);
 	else
-		print_text(t, &walkers, &tlb);
-	return walkers.failed || tlb.failed ? missing(NULL, "tracing printed lines of another form") : 0;
+		print_text(t);
+	return stream_result(walkers.failed || tlb.failed);
 }

@@ -5,6 +5,7 @@
  * patched or not.  "ptwalk-doctor --help" has the rest.
  */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -91,6 +92,17 @@ const char *quoted(const char *s)
 	return buf;
 }
 
+const char *printable(const char *s)
+{
+	static char buf[64];
+	size_t n = 0;
+
+	for (; *s && n < sizeof(buf) - 1; s++)
+		buf[n++] = isprint((unsigned char)*s) ? *s : '?';
+	buf[n] = '\0';
+	return buf;
+}
+
 double seconds_now(void)
 {
 	struct timespec ts;
@@ -162,7 +174,7 @@ void print_machine(void)
 static void on_signal(int sig)
 {
 	(void)sig;
-	interrupted = 1;
+	interrupted++;	/* Twice: do not even read what was recorded. */
 }
 
 int main(int argc, char **argv)
@@ -176,7 +188,7 @@ int main(int argc, char **argv)
 	};
 	/* No SA_RESTART: what waits shall end. */
 	struct sigaction sa = { .sa_handler = on_signal };
-	int n = 1;
+	int n = 1, rc;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json")) {
@@ -193,8 +205,12 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
 	for (size_t i = 0; n > 1 && i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(n - 2, argv + 2);
+		if (!strcmp(argv[1], commands[i].name)) {
+			rc = commands[i].run(n - 2, argv + 2);
+			return fflush(stdout) || ferror(stdout) ?
+			       missing("free space where the output goes", "cannot write: %s",
+				       strerror(errno)) : rc;
+		}
 	fputs(help, stderr);
 	return 2;
 }

@@ -44,6 +44,15 @@ void progress(const char *fmt, ...);
 const char *quoted(const char *s);
 
 /**
+ * printable() - a string for a terminal
+ * @s: the string
+ *
+ * Return: with '?' for bytes that are not printable, in a buffer that the next
+ *	call overwrites.
+ */
+const char *printable(const char *s);
+
+/**
  * print_machine() - the members "kernel", "machine", "cpus", "emulated" of JSON
  */
 void print_machine(void);
@@ -77,12 +86,12 @@ struct call {
  * @failed: tracing did not give what it has to
  */
 struct stream {
-	char dir[256], line[1024], filter[2048];
+	char dir[256], line[1024], filter[2048], sampled[2048];
 	const char * const *functions;
 	size_t used;
 	int fd;
 	long lost;
-	bool failed, in_stack;
+	bool failed, recording, sampling, in_stack, stack_begins;
 	double rearmed;
 	struct call stack_of;
 };
@@ -91,31 +100,51 @@ struct stream {
 extern const char * const walker_functions[], * const tlb_functions[];
 
 /**
- * stream_open() - begin to record calls
+ * stream_open() - prepare to record calls
  * @s: the stream
  * @name: of it
  * @functions: those that count, NULL behind the last one
  * @stacks: sample where they are called, too
  *
- * Return: true if it records; otherwise missing() was called.
+ * A kernel that has none of the functions is not traced: it calls none.
+ *
+ * Return: true if stream_record() may follow; otherwise missing() was called.
  */
 bool stream_open(struct stream *s, const char *name, const char * const *functions,
 		 bool stacks);
 
 /**
- * stream_read() - hand on what was recorded since the last time
+ * stream_record() - record from now on, or stop
  * @s: the stream
+ * @on: record
+ *
+ * Return: true if done; otherwise errno says why.
+ */
+bool stream_record(struct stream *s, bool on);
+
+/**
+ * stream_read() - hand on what was recorded since the last time
+ * @s: the stream; if it still records, only for 0.1 s or until Ctrl-C
  * @ms: wait so long if there is nothing; 0: do not wait
  * @call: called for each call
- * @frame: called for each line of a stack that was sampled; may be NULL
+ * @frame: called for each line of a stack that was sampled, innermost first, and
+ *	told whether the stack begins with it; may be NULL
  */
 void stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
-		 void (*frame)(const struct call *c, const char *function));
+		 void (*frame)(const struct call *c, const char *function, bool first));
 
 /**
  * stream_close() - end it: all of tracing is as it was
  * @s: the stream
  */
 void stream_close(struct stream *s);
+
+/**
+ * stream_result() - the exit status of what streams counted
+ * @failed: one of them failed
+ *
+ * Return: 0, or 1 if missing() was called.
+ */
+int stream_result(bool failed);
 
 #endif /* GUEST_DOCTOR_H */
