@@ -176,7 +176,7 @@ static bool make_filter(struct stream *s)
 		return true;
 	if (hidden)
 		return missing("sysctl kernel.kptr_restrict=1",
-			       "/proc/kallsyms hides the addresses of functions"), false;
+			       "/proc/kallsyms hides addresses, so calls cannot be told apart"), false;
 	append(s->filter, sizeof(s->filter), "%s%s", s->filter[0] ? " || " : "", nothing);
 	append(s->sampled, sizeof(s->sampled), "%s%s", s->sampled[0] ? " || " : "", nothing);
 	return true;

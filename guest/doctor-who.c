@@ -36,7 +36,7 @@ static const struct cause {
  * @ops: how often it did that
  * @flushes: CPUs interrupted to flush TLBs, and @flushed_isolated of them
  * @sampled: stacks by cause
- * @next: the next one whose pid has the same hash, plus 1; 0: there is none
+ * @next: index plus 1 of the next one in the same bucket; 0: none
  */
 struct process {
 	int pid;
@@ -51,7 +51,7 @@ struct process {
  * @comm: its name when @process was found
  * @last_cpu: the one of its last wait: a lower one begins another wait
  * @process: its index
- * @next: the next one whose tid has the same hash, plus 1; 0: there is none
+ * @next: index plus 1 of the next one in the same bucket; 0: none
  */
 struct thread {
 	int tid, last_cpu;

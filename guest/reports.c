@@ -223,6 +223,8 @@ static void exit_with_shared_tables_waits_for_nobody(void)
 #endif
 	if (!calls_can_be_counted() || !set_hugepages(pool + SHARED_GB) || !touch_gigabytes())
 		return fail("cannot be counted: %m");
+	if (times_mapped(gigabyte(0)) < 0)
+		return fail("/proc/kpagecount: %m");
 	for (int i = 0; i < 10 && !shared && !over(); i++)
 		shared = fork_and_exit(true);
 	if (!shared)

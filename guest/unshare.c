@@ -37,7 +37,7 @@
 /* A page in each table for both files, and one to spare. */
 #define POOL		(2 * NR_TABLES + 2)
 #define POOL_FILE	"/proc/sys/vm/nr_hugepages"
-#define MIN_ROUNDS	9	/* so that a leak is told from noise */
+#define MIN_ROUNDS	9	/* so that a leak stands out from noise */
 #define SLOW_SECONDS	60	/* more, on a machine that is too slow for them */
 
 #define SHARED		0x736861726564ULL
@@ -294,6 +294,10 @@ static bool set_up(void)
 	foreign_fd = huge_file();
 	if (shared_fd < 0 || foreign_fd < 0 || pipe(ask) || pipe(answer)) {
 		skip("hugetlb files: %s", strerror(errno));
+		return false;
+	}
+	if (times_mapped(&shared_fd) < 0) {
+		fail("/proc/kpagecount: %s", strerror(errno));
 		return false;
 	}
 	return true;
