@@ -5,11 +5,15 @@
  */
 #include <linux/kernel.h>
 #include <linux/string.h>
+#include <linux/stringify.h>
 
 #include "ptwalk.h"
 
 #define FAULT_DIR	"/sys/kernel/debug/fail_page_alloc/"
 #define FAULT_TEXT	16
+/* Counts down with each allocation that fails; never gets to zero. */
+#define FAULT_TIMES	1000000000
+#define TIMES		__stringify(FAULT_TIMES)
 
 /* The filter is first: from then on only a task that is armed is affected. */
 static struct {
@@ -21,7 +25,7 @@ static struct {
 	{ "verbose",		{ "0", "0", "0" } },
 	{ "interval",		{ "1", "1", "1" } },
 	{ "space",		{ "0", "0", "0" } },
-	{ "times",		{ "-1", "-1", "-1" } },
+	{ "times",		{ TIMES, TIMES, TIMES } },
 	{ "min-order",		{ "0", "0", "0" } },
 	{ "ignore-gfp-wait",	{ "Y", "N", "N" } },
 	{ "ignore-gfp-highmem",	{ "Y", "Y", "N" } },
@@ -118,6 +122,22 @@ void ptwalk_fail_disarm(void)
 #ifdef CONFIG_FAULT_INJECTION
 	current->make_it_fail = 0;
 #endif
+}
+
+/**
+ * ptwalk_failed() - how many allocations were made to fail
+ *
+ * Context: between ptwalk_fail_disarm() and ptwalk_fail_restore().
+ * Return: since ptwalk_fail_prepare(); 0 if that cannot be read.
+ */
+long ptwalk_failed(void)
+{
+	char text[FAULT_TEXT];
+	long left;
+
+	if (ptwalk_file_read(FAULT_DIR "times", text, sizeof(text)) || kstrtol(text, 10, &left))
+		return 0;
+	return FAULT_TIMES - left;
 }
 
 /**

@@ -194,6 +194,7 @@ void ptwalk_fail_prepare(struct kunit *test, enum ptwalk_fail what);
 void ptwalk_fail_restore(struct kunit *test);
 void ptwalk_fail_arm(void);
 void ptwalk_fail_disarm(void);
+long ptwalk_failed(void);
 long ptwalk_singles(void);
 void ptwalk_expect_singles(struct kunit *test, long before, long nr);
 

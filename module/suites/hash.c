@@ -283,6 +283,7 @@ static void judge(struct kunit *test, struct storm *s)
 	KUNIT_EXPECT_EQ(test, busy, 0);
 	KUNIT_EXPECT_GT(test, s->collapses, 0);
 	KUNIT_EXPECT_GT(test, stores, 0);
+	KUNIT_EXPECT_GT(test, ptwalk_counted(s->faults), 0);
 }
 
 static unsigned int storm_ms(void)

@@ -16,8 +16,9 @@
 #define MAX_MS		2000
 #define MIN_ROUNDS	4
 
-static void spin(void *unused, unsigned int id)
+static void spin(void *spins, unsigned int id)
 {
+	atomic_long_inc(spins);
 	cpu_relax();
 }
 
@@ -60,12 +61,13 @@ static struct ptwalk_crew *start_threads(struct kunit *test,
 /* Broken: a thread on an isolated CPU is delayed by other processes. */
 static void isolated_cpu_is_left_alone(struct kunit *test)
 {
-	unsigned int rounds = 0, ms = min(ptwalk_duration_ms, MAX_MS), sync;
+	unsigned int rounds = 0, beside = 0, ms = min(ptwalk_duration_ms, MAX_MS), sync;
 	int failed = 0, isolated = ptwalk_other_cpu();
 	struct mm_struct *mm = ptwalk_mm_enter(test);
+	atomic_long_t *spins = ptwalk_zalloc(test, sizeof(*spins));
 	struct ptwalk_process *sharer;
 	struct ptwalk_crew *crew;
-	long singles = ptwalk_singles();
+	long singles = ptwalk_singles(), before;
 	unsigned long end;
 
 	ptwalk_need_thp(test);
@@ -74,24 +76,27 @@ static void isolated_cpu_is_left_alone(struct kunit *test)
 	ptwalk_fill_small(test, THP, HPAGE_PMD_SIZE, 1);
 	sharer = ptwalk_sharer(test);
 	/* Never in the address space of the case. */
-	ptwalk_crew(test, NULL, cpumask_of(isolated), spin, NULL);
+	ptwalk_crew(test, NULL, cpumask_of(isolated), spin, spins);
 	crew = start_threads(test, mm, isolated);
 	ptwalk_ipi_start();
 	for (end = jiffies + msecs_to_jiffies(ms);
-	     rounds < MIN_ROUNDS || time_before(jiffies, end); rounds++) {
+	     rounds < MIN_ROUNDS || ptwalk_race_is_on(end, beside); rounds++) {
+		before = atomic_long_read(spins);
 		failed += !!collapse_after_split();
 		failed += !!unmap_without_batch(test);
 		if (sharer)
 			ptwalk_unshare_once(test, sharer);
+		beside += atomic_long_read(spins) != before;
 	}
 	ptwalk_ipi_stop();
 	ptwalk_crew_stop(crew);
 	ptwalk_fail_restore(test);
 	sync = ptwalk_ipi_on(isolated, PTWALK_IPI_BROADCAST) +
 		ptwalk_ipi_on(isolated, PTWALK_IPI_SERIALIZE);
-	kunit_info(test, "measure: isolated cpus=%u ops=%u sync=%u failed=%d\n",
-		   num_online_cpus(), (sharer ? 3 : 2) * rounds, sync, failed);
+	kunit_info(test, "measure: isolated cpus=%u ops=%u sync=%u failed=%d beside=%u\n",
+		   num_online_cpus(), (sharer ? 3 : 2) * rounds, sync, failed, beside);
 	KUNIT_EXPECT_EQ(test, sync, 0);
+	KUNIT_EXPECT_GT_MSG(test, beside, 0, "the isolated CPU never ran during an operation");
 	KUNIT_EXPECT_LT(test, failed, rounds);
 	ptwalk_expect_singles(test, singles, 2 * rounds - failed);
 }

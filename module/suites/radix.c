@@ -442,6 +442,7 @@ static void run_without_memory_fits_the_gather(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ptwalk_zap(PTWALK_BASE, nr * HPAGE_PMD_SIZE));
 	ptwalk_fail_disarm();
 	rounds_stop();
+	KUNIT_EXPECT_GT_MSG(test, ptwalk_failed(), 0, "the gather got its page");
 	ptwalk_fail_restore(test);
 	for (i = 0; i < nr; i++)
 		KUNIT_EXPECT_FALSE(test, ptwalk_is_huge(current->mm, PTWALK_BASE +

@@ -417,7 +417,7 @@ static struct ptwalk_crew *start_storm(struct kunit *test, struct storm *s)
 static void sync_in_storm(struct kunit *test, bool use_gup)
 {
 	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
-	unsigned long end, syncs = 0, waited = 0, walks = 0;
+	unsigned long end, syncs = 0, waited = 0, walks = 0, busy = 0;
 	u64 start, took, longest = 0;
 	int i;
 
@@ -426,7 +426,8 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 	fill_pages(test);
 	start_storm(test, s);
 	end = jiffies + msecs_to_jiffies(SYNC_MS);
-	for (; ptwalk_race_is_on(end, waited || !use_gup); syncs++) {
+	for (; ptwalk_race_is_on(end, busy && (waited || !use_gup)); syncs++) {
+		busy += lockless_walk_count(s->mm) > 0;
 		start = ktime_get_ns();
 		waited += lockless_walk_sync(s->mm);
 		took = ktime_get_ns() - start;
@@ -435,9 +436,9 @@ static void sync_in_storm(struct kunit *test, bool use_gup)
 	}
 	for (i = 0; i < NR_WALKERS; i++)
 		walks += READ_ONCE(s->walks[i]);
-	kunit_info(test, "syncs=%lu waited=%lu walks=%lu longest_ns=%llu\n",
-		   syncs, waited, walks, longest);
-	KUNIT_EXPECT_GT(test, syncs, 0);
+	kunit_info(test, "syncs=%lu busy=%lu waited=%lu walks=%lu longest_ns=%llu\n",
+		   syncs, busy, waited, walks, longest);
+	KUNIT_EXPECT_GT_MSG(test, busy, 0, "no CPU walked when a wait began");
 	KUNIT_EXPECT_GT(test, walks, 0);
 	/* A walk that does nothing is rarely waited for. */
 	if (use_gup)

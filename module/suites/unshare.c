@@ -19,6 +19,9 @@
 #include "../lib/sharer.h"
 
 #define NR_OPS		4
+/* How long a CPU may take to become lazy, on a busy host, and how often. */
+#define MAX_LAZY_MS	3000
+#define LAZY_TRIES	10
 /* How long a round waits for a walker that is slow. */
 #define MAX_WAIT_NS	(30 * NSEC_PER_MSEC)
 
@@ -121,15 +124,43 @@ static int leave_table(void)
 	return ptwalk_zap(PTWALK_BASE, PUD_SIZE);
 }
 
+/**
+ * struct lazy - whether a CPU is in lazy TLB mode
+ * @cpu: the CPU
+ * @mm: while the CPU idles, the address space that its idle task has inherited
+ */
+struct lazy {
+	int cpu;
+	struct mm_struct *mm;
+};
+
+static void sched_switch(void *data, bool preempt, struct task_struct *prev,
+			 struct task_struct *next, unsigned int prev_state)
+{
+	struct lazy *lazy = data;
+
+	if (smp_processor_id() == lazy->cpu)
+		WRITE_ONCE(lazy->mm, is_idle_task(next) ? prev->active_mm : NULL);
+}
+
+static bool is_lazy(struct lazy *lazy, struct mm_struct *mm)
+{
+	return READ_ONCE(lazy->mm) == mm && cpumask_test_cpu(lazy->cpu, mm_cpumask(mm));
+}
+
 /* Broken: a CPU walks speculatively into a table that was reused or freed. */
 static void unshare_flushes_lazy_cpus(struct kunit *test)
 {
-	int cpu = ptwalk_other_cpu(), tries = 0, i;
+	struct lazy *lazy = ptwalk_zalloc(test, sizeof(*lazy));
+	int cpu = ptwalk_other_cpu(), tries = 0, lazy_tries = 0, i;
 	struct ptwalk_sharing s;
+	bool was_lazy, flushed;
 
 	if (!flush_interrupts())
 		kunit_skip(test, "TLBs are flushed without an interrupt");
 	set_up(test, &s, 1);
+	lazy->cpu = cpu;
+	KUNIT_ASSERT_TRUE(test, ptwalk_probe(test, "sched_switch", sched_switch, lazy));
 	ptwalk_spread(test, s.mm, PTWALK_SMALL);
 	do {
 		ptwalk_share(test, s.p[0]);
@@ -140,12 +171,17 @@ static void unshare_flushes_lazy_cpus(struct kunit *test)
 			kunit_skip(test, "CPU %d has left the address space", cpu);
 		/* Its thread is asleep, once it is. */
 		msleep(50);
+		for (i = 0; i < MAX_LAZY_MS && !is_lazy(lazy, s.mm); i += 20)
+			msleep(20);
+		was_lazy = is_lazy(lazy, s.mm);
+		lazy_tries += was_lazy;
 		ptwalk_ipi_start();
 		KUNIT_ASSERT_EQ(test, 0, leave_table());
 		ptwalk_ipi_stop();
-	} while (!ptwalk_ipi_on(cpu, PTWALK_IPI_TLB) && ++tries < 3);
-	KUNIT_EXPECT_GE_MSG(test, ptwalk_ipi_on(cpu, PTWALK_IPI_TLB), 1,
-			    "the CPU of a sleeping thread got no flush");
+		flushed = was_lazy && ptwalk_ipi_on(cpu, PTWALK_IPI_TLB);
+	} while (!flushed && lazy_tries < 3 && ++tries < LAZY_TRIES);
+	KUNIT_ASSERT_GT_MSG(test, lazy_tries, 0, "CPU %d did not idle in the address space", cpu);
+	KUNIT_EXPECT_TRUE_MSG(test, flushed, "the CPU of a sleeping thread got no flush");
 }
 
 /* Whether the walker was still inside when current had left the table. */
@@ -459,27 +495,42 @@ static int leave_somehow(u32 random)
 	}
 }
 
-/* Lets a walker find a page. */
-static void await_walker(struct walker *w)
+static unsigned long walks(struct walker *w)
+{
+	return READ_ONCE(w->seen) + READ_ONCE(w->other) + READ_ONCE(w->missed);
+}
+
+/* Lets a walker find a page; whether it has. */
+static bool await_walker(struct walker *w)
 {
 	u64 end = ktime_get_mono_fast_ns() + MAX_WAIT_NS;
 	unsigned long seen = READ_ONCE(w->seen);
 
 	while (ktime_get_mono_fast_ns() < end && READ_ONCE(w->seen) == seen)
 		cpu_relax();
+	return READ_ONCE(w->seen) != seen;
 }
 
-/* Share, leave, let the last owner put other pages into the table. */
-static void race_round(struct kunit *test, struct ptwalk_process *p,
+/*
+ * Share, leave, let the last owner put other pages into the table.  Returns whether a walker
+ * that used the table was on a walk while it was left.
+ */
+static bool race_round(struct kunit *test, struct ptwalk_process *p,
 		       struct walker *w[], u32 random)
 {
+	unsigned long before, after;
+	bool used;
+
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_map));
 	ptwalk_share(test, p);
-	await_walker(w[1]);
+	used = await_walker(w[1]);
+	before = walks(w[1]);
 	KUNIT_ASSERT_EQ(test, 0, leave_somehow(random));
+	after = walks(w[1]);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_reuse));
 	ptwalk_unmap_shared(test);
 	KUNIT_ASSERT_EQ(test, 0, ptwalk_process_do(p, ptwalk_process_unmap));
+	return used && before != after;
 }
 
 /* Whether each walker has found a page. */
@@ -497,7 +548,7 @@ static void gup_versus_unshare(struct kunit *test)
 	struct ptwalk_sharing s;
 	struct walker *w[3];
 	struct rnd_state rnd;
-	unsigned int rounds = 0;
+	unsigned int rounds = 0, met = 0;
 	unsigned long end;
 	int i;
 
@@ -510,14 +561,14 @@ static void gup_versus_unshare(struct kunit *test)
 	w[1] = start_walker(test, s.mm, ptwalk_nth_cpu(1), seed);
 	w[2] = start_walker(test, s.mm, ptwalk_other_cpu(), seed);
 	end = ptwalk_race_end();
-	for (; ptwalk_race_is_on(end, has_met(w)); rounds++)
-		race_round(test, p, w, prandom_u32_state(&rnd));
+	for (; ptwalk_race_is_on(end, met && has_met(w)); rounds++)
+		met += race_round(test, p, w, prandom_u32_state(&rnd));
 	for (i = 0; i < ARRAY_SIZE(w); i++)
 		ptwalk_crew_stop(w[i]->crew);
 	for (i = 0; i < ARRAY_SIZE(w); i++)
-		kunit_info(test, "walker=%d rounds=%u shared=%lu other=%lu missed=%lu\n",
-			   i, rounds, w[i]->seen, w[i]->other, w[i]->missed);
-	KUNIT_EXPECT_GT(test, rounds, 0);
+		kunit_info(test, "walker=%d rounds=%u met=%u shared=%lu other=%lu missed=%lu\n",
+			   i, rounds, met, w[i]->seen, w[i]->other, w[i]->missed);
+	KUNIT_EXPECT_GT_MSG(test, met, 0, "GUP-fast never ran while the table was left");
 	KUNIT_EXPECT_GT(test, w[0]->seen + w[0]->other, 0);
 	KUNIT_EXPECT_GT(test, w[1]->seen, 0);
 	KUNIT_EXPECT_GT(test, w[2]->seen, 0);
