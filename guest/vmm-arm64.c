@@ -104,6 +104,12 @@ int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop)
 	return set_reg(vcpu, REG_X(27), MMIO_PASS);
 }
 
+int arch_copy_page(int vm, struct vcpu *vcpu, unsigned long to, unsigned long from)
+{
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
 enum guest_exit arch_guest_exit(struct vcpu *vcpu, struct guest_mismatch *mismatch)
 {
 	struct kvm_run *run = vcpu->run;

@@ -21,6 +21,10 @@
 /* Numbers that no hypervisor call has, so that they come to us */
 #define HCALL_PASS	0xf100
 #define HCALL_MISMATCH	0xf104
+#define HCALL_RETURN	0xf108
+
+#define H_PAGE_INIT	0x2c
+#define H_COPY_PAGE	(1UL << (63 - 49))
 
 /*
  * r14: address of the first word, r15: number of pages, r16: stride, r17: last
@@ -28,7 +32,7 @@
  * (a hypervisor call may clobber CTR).
  */
 asm(".pushsection .rodata\n"
-    ".globl guest_code, guest_code_end\n"
+    ".globl guest_code, guest_call, guest_code_end\n"
     ".balign 4\n"
     "guest_code:\n"
     "	mr	18, 14\n"
@@ -54,8 +58,21 @@ asm(".pushsection .rodata\n"
     "	ori	3, 3, " TEXT(HCALL_PASS) "\n"
     "	sc	1\n"
     "	b	guest_code\n"
+    /* Another one: a hypervisor call of r14 to r17, then what it returned */
+    "guest_call:\n"
+    "	mr	3, 14\n"
+    "	mr	4, 15\n"
+    "	mr	5, 16\n"
+    "	mr	6, 17\n"
+    "	sc	1\n"
+    "	mr	4, 3\n"
+    "	li	3, 0\n"
+    "	ori	3, 3, " TEXT(HCALL_RETURN) "\n"
+    "	sc	1\n"
     "guest_code_end:\n"
     ".popsection\n");
+
+extern const char guest_call[];
 
 unsigned long arch_vm_type(void)
 {
@@ -117,6 +134,31 @@ int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop)
 	    ioctl(vcpu->fd, KVM_ENABLE_CAP, &papr))
 		return -1;
 	return ioctl(vcpu->fd, KVM_SET_REGS, &regs);
+}
+
+int arch_copy_page(int vm, struct vcpu *vcpu, unsigned long to, unsigned long from)
+{
+	struct kvm_enable_cap call = {
+		.cap = KVM_CAP_PPC_ENABLE_HCALL, .args = { H_PAGE_INIT, 1 },
+	};
+	struct kvm_regs regs = {
+		.pc = CODE_GPA + CODE_ENTRY + (guest_call - guest_code),
+		.msr = MSR_SF | MSR_LE,
+		.gpr[14] = H_PAGE_INIT, .gpr[15] = H_COPY_PAGE, .gpr[16] = to, .gpr[17] = from,
+	};
+	struct kvm_run *run = vcpu->run;
+
+	if (ioctl(vm, KVM_ENABLE_CAP, &call) || ioctl(vcpu->fd, KVM_SET_REGS, &regs))
+		return -1;
+	while (ioctl(vcpu->fd, KVM_RUN, 0))
+		if (errno != EINTR && errno != EAGAIN)
+			return -1;
+	if (run->exit_reason != KVM_EXIT_PAPR_HCALL || run->papr_hcall.nr != HCALL_RETURN) {
+		errno = EPROTO;
+		return -1;
+	}
+	run->papr_hcall.ret = 0;
+	return !!run->papr_hcall.args[0];
 }
 
 enum guest_exit arch_guest_exit(struct vcpu *vcpu, struct guest_mismatch *mismatch)

@@ -776,6 +776,31 @@ static void load_then_store(void)
 	close(log);
 }
 
+#define SMALL_PAGE	4096UL	/* of the call, whatever the page size of the host */
+
+/* A page at the end of a slot lies within the slot, as the source and as the target. */
+static void copy_pages_of_slot(void)
+{
+	static const size_t last = SIZE - SMALL_PAGE;
+	static const struct { size_t to, from; } copies[] = {
+		{ 0, SMALL_PAGE }, { 0, last }, { last, 2 * SMALL_PAGE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(copies) && !over(); i++) {
+		size_t to = copies[i].to, from = copies[i].from;
+		int refused = arch_copy_page(vm.fd, &vm.vcpu[0], MEMORY_GPA + to, MEMORY_GPA + from);
+
+		if (refused < 0 && errno == EOPNOTSUPP)
+			return skip("guests of this architecture cannot ask for that");
+		if (refused < 0)
+			fail("the call: %s", strerror(errno));
+		else if (refused)
+			fail("KVM refuses to copy from %#zx to %#zx in a slot of %#x", from, to, SIZE);
+		else if (memcmp(vm.memory + to, vm.memory + from, SMALL_PAGE))
+			fail("the page at %#zx is no copy of that at %#zx", to, from);
+	}
+}
+
 /* ------------------------------------------------------------------- cases */
 
 static const struct kvm_case cases[] = {
@@ -821,6 +846,8 @@ static const struct kvm_case cases[] = {
 	{ "dirty_log_survives_switch", LOGS, .run = log_across_switch },
 	/* Broken: a guest reads memory of its VMM beyond its own. */
 	{ "load_behind_slot_exits", .run = load_behind_slot, .slot_size = CHUNK + CHUNK / 2 },
+	/* Broken: a guest cannot copy the last page of its memory by a call (H_PAGE_INIT). */
+	{ "page_init_copies_the_last_page", .run = copy_pages_of_slot },
 	/* Broken: a host with panic_on_warn panics when a guest uses a hugetlb page. */
 	{ "hugetlb_load_then_store", HUGETLB | ZAPS, .run = load_then_store },
 	/* Broken: any of the above, when all of it happens at once. */

@@ -137,6 +137,18 @@ int arch_switch_tables(int vm, bool other);
 int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop);
 
 /**
+ * arch_copy_page() - have a guest ask KVM to copy a page of 4 kB in its memory
+ * @vm: file descriptor of the VM
+ * @vcpu: one that does not run, and does not go on with its loop
+ * @to: physical address of the guest
+ * @from: likewise
+ *
+ * Return: 0 if KVM has done that, 1 if it refused; -1 with errno, which is EOPNOTSUPP where
+ * guests cannot ask for that.
+ */
+int arch_copy_page(int vm, struct vcpu *vcpu, unsigned long to, unsigned long from);
+
+/**
  * arch_guest_exit() - why KVM_RUN returned
  * @vcpu: the one that ran
  * @mismatch: filled for GUEST_MISMATCH
