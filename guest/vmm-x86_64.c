@@ -108,6 +108,7 @@ int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop)
 
 int arch_copy_page(int vm, struct vcpu *vcpu, unsigned long to, unsigned long from)
 {
+	(void)vm, (void)vcpu, (void)to, (void)from;
 	errno = EOPNOTSUPP;
 	return -1;
 }
