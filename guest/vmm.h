@@ -139,7 +139,7 @@ int arch_init_vcpu(struct vcpu *vcpu, const struct guest_loop *loop);
 /**
  * arch_copy_page() - have a guest ask KVM to copy a page of 4 kB in its memory
  * @vm: file descriptor of the VM
- * @vcpu: one that does not run; it cannot return to its loop
+ * @vcpu: must be stopped; its loop ends here
  * @to: physical address of the guest
  * @from: likewise
  *
