@@ -252,9 +252,10 @@ qemu_since() {
 	[ -n "$version" ] && printf '%s\n' "$2" "$version" | sort -VC
 }
 
-# Faults of QEMU that a version has repaired, see "Faults of QEMU" in Documentation/testing.rst;
-# TLBIE_WAITS_SINCE is another one.
+# Faults of QEMU that a version has repaired, or brought, see "Faults of QEMU" in
+# Documentation/testing.rst; TLBIE_WAITS_SINCE is another one.
 BREAKPOINTS_WORK_SINCE=8.1
+CLEAN_PAGE_LOSES_STORES_SINCE=8.2
 
 # stale_breakpoint DIR: whether a boot met a bug of QEMU, not of the kernel: a CPU hits a
 # breakpoint that text_poke_bp() has already removed.
