@@ -19,6 +19,7 @@ fake() {
 	mkdir -p "$T/b/v6.12/tree/patched/tools/memory-model" "$T/b/v6.12/tree/patched/${DOC%/*}"
 	echo 'Version 7.52 or higher of the "herd7" tools' >"$T/b/v6.12/tree/patched/tools/memory-model/README"
 	printf '%s\n' "$@" >"$T/b/v6.12/tree/patched/$DOC"
+	echo 'void f(void) { }' >"$T/b/v6.12/tree/patched/mm/f.c"
 	printf '%s\n' 'C one' '(*' ' * Result: Never' ' * Patch:	mm/memory: count in words too, with a subject that is' \
 		' *		longer than one line' ' * P0:	f()' ' * If it happened: a crash' ' *)' '{ }' 'P0()' '{' \
 		'	// twin weak: barrier();' '	smp_mb();' '}' >"$T/top/tests/litmus/one.litmus"
@@ -83,6 +84,10 @@ test_litmus_head() {
 	sed -i '/If it happened/d' "$f"; fails_by 'one \(it does not say what a user'; cp "$T/good" "$f"
 	sed -i '/^ \* P0/d' "$f"; fails_by 'one \(it does not say which functions P0 is'; cp "$T/good" "$f"
 	sed -i '/twin/d' "$f"; fails_by 'one \(it has no twin'; cp "$T/good" "$f"
+	sed -i 's/f()/f(), then ff()/' "$f"; fails_by 'one \(the tree has no ff\(\)\)'; cp "$T/good" "$f"
+	sed -i 's/f()/f() (v6.12: ff())/' "$f"; fails_by 'one \(the tree has no ff\(\)\)'; cp "$T/good" "$f"
+	sed -i 's/f()/f() (v9.9: ff())/' "$f"; litmus; cp "$T/good" "$f"
+	sed -i 's/f()/ff() (v6.12:\n *\t\tf())/' "$f"; litmus; cp "$T/good" "$f"
 	sed -i 's/^C one/C two/' "$f"; fails_by 'one \(the name in the first line'
 }
 
