@@ -264,6 +264,13 @@ stale_breakpoint() {
 		! qemu_since "$(cut -d ' ' -f 1 "$1/qemu.cmd")" $BREAKPOINTS_WORK_SINCE
 }
 
+# loses_stores DIR: whether the QEMU of a boot loses what a radix kernel stores to clean pages
+loses_stores() {
+	[ -f "$1/qemu.cmd" ] && grep -q ' tcg' "$1/qemu.cmd" && ! grep -q disable_radix "$1/qemu.cmd" &&
+		grep -q '^[^ ]*qemu-system-ppc64 ' "$1/qemu.cmd" &&
+		qemu_since "$(cut -d ' ' -f 1 "$1/qemu.cmd")" $CLEAN_PAGE_LOSES_STORES_SINCE
+}
+
 # ---------------------------------------------------------------- progress
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
