@@ -136,6 +136,39 @@ test_skips_of_a_lenient_variant_need_no_reason() {
 	END
 }
 
+# lost_store VERSION [APPEND]: what the judge says of a store that KVM's dirty log lost under
+# this QEMU, and of another failure
+lost_store() {
+	printf '#!/bin/sh\necho "QEMU emulator version %s"\n' "$1" >"$T/qemu-system-ppc64"
+	chmod +x "$T/qemu-system-ppc64"
+	mkdir -p "$T/run"
+	printf '%s\n' 'ptwalk-verdict 1' 'run: kunit filter: *' 'plan: suites=1' 'KTAP version 1' '1..1' \
+		'    KTAP version 1' '    # Subtest: ptwalk_x' '    1..2' \
+		'    not ok 1 a # the copy by the dirty log: page 3 lost a store' '    not ok 2 b # too bad' \
+		'not ok 1 ptwalk_x' 'end: fail tests=2 failed=2 skipped=0 complaints=0' >"$T/run/verdict.log"
+	echo '1 fail: end: fail' >"$T/run/result.txt"
+	echo "$T/qemu-system-ppc64 -accel tcg,thread=multi -append ${2-quiet}" >"$T/run/qemu.cmd"
+	touch "$T/run/console.log"
+	other_top tests/expected '# nothing'
+	"$T/top/scripts/judge" "$T/run" --machine radix >"$T/out" || :
+	cat "$T/out"
+}
+
+test_store_lost_by_qemu_is_skipped() {
+	lost_store 8.2.0
+	diff - "$T/out" <<-'END'
+	SKIP ptwalk_x.a (QEMU lost a store: the copy by the dirty log: page 3 lost a store)
+	FAIL ptwalk_x.b (too bad)
+	END
+}
+
+test_store_lost_under_a_good_qemu_is_a_failure() {
+	lost_store 8.1.5
+	grep -qx 'FAIL ptwalk_x.a (the copy by the dirty log: page 3 lost a store)' "$T/out"
+	lost_store 10.0.2 disable_radix
+	grep -qx 'FAIL ptwalk_x.a (the copy by the dirty log: page 3 lost a store)' "$T/out"
+}
+
 test_listed_failure_and_skip() {
 	boot x86 kasan 'tests tables' 'ptwalk_x.b x86,hash collapse -- it broadcasts' 'ptwalk_x.* */kasan skip/hash -- slow' \
 		'ptwalk_x.a x86,!*/kasan skip -- not here'
