@@ -61,22 +61,55 @@ test_a_result_depends_on_what_is_built_there() {
 	! of_this_tree proof check || fail 'all has it'
 }
 
-test_a_mutant_depends_on_the_suites_that_it_names() {
-	local dir gup hash
+# sources: a copy of all that keys depend on, in $T
+sources() {
+	local dir
 	for dir in Kconfig.fragment guest module patches scripts tests; do cp -a "$top/$dir" "$T/"; done
-	key() (
-		# shellcheck disable=SC2030	# of this one
-		export BASE=v6.12
-		unset LEDGER_KEY
-		. "$T/scripts/lib/common.sh"
-		. "$T/scripts/lib/matrix.sh"
-		ledger_key
-		key_of mutant "$1"
-	)
+}
+
+# key_in_copy CHECK WHERE: the key of that result with the sources in $T
+key_in_copy() (
+	# shellcheck disable=SC2030	# of this one
+	export BASE=v6.12
+	unset LEDGER_KEY
+	. "$T/scripts/lib/common.sh"
+	. "$T/scripts/lib/matrix.sh"
+	ledger_key
+	key_of "$@"
+)
+
+test_a_variant_depends_on_its_configuration() {
+	local x86 distro numa
+	sources
+	x86=$(key_in_copy kunit x86/patched) distro=$(key_in_copy kunit x86/patched/distro)
+	numa=$(key_in_copy torture radix/patched/numa)
+	[ "$x86" != "$distro" ] && [ -n "$numa" ]
+	echo CONFIG_X=y >>"$T/scripts/configs/variants/memcg.config"	# which distro includes
+	[ "$(key_in_copy kunit x86/patched)" = "$x86" ] || fail 'the usual configuration includes no variant'
+	[ "$(key_in_copy kunit x86/patched/distro)" != "$distro" ] || fail 'distro includes memcg'
+	[ "$(key_in_copy torture radix/patched/numa)" = "$numa" ] || fail 'numa does not include memcg'
+}
+
+test_torture_depends_on_no_suite() {
+	local kunit torture
+	sources
+	kunit=$(key_in_copy kunit x86/patched) torture=$(key_in_copy torture x86/patched)
+	echo 'int x;' | tee -a "$T/module/suites/gup.c" "$T/guest/process.c" "$T/guest/doctor.c" >/dev/null
+	[ "$(key_in_copy kunit x86/patched)" != "$kunit" ] || fail 'it runs the suites'
+	[ "$(key_in_copy torture x86/patched)" = "$torture" ] || fail 'it runs no suite'
+	echo 'int x;' >>"$T/guest/torture.c"
+	[ "$(key_in_copy torture x86/patched)" != "$torture" ] || fail 'it runs guest/torture.c'
+}
+
+test_a_mutant_depends_on_the_suites_that_it_names() {
+	local gup hash
+	sources
+	key() { key_in_copy mutant "$1"; }
 	gup=$(key '05-gup-does-not-recheck-pmd ppc64le/radix') hash=$(key '18-hash-no-recheck ppc64le/hash')
 	[ -n "$gup" ] && [ -n "$hash" ]
 	echo 'int x;' >>"$T/module/suites/hash.c"
-	[ "$(key '05-gup-does-not-recheck-pmd ppc64le/radix')" = "$gup" ] || fail 'it names no case of hash'
+	echo 'int x;' >>"$T/guest/doctor.c"
+	[ "$(key '05-gup-does-not-recheck-pmd ppc64le/radix')" = "$gup" ] || fail 'it names no case of hash and doctor'
 	[ "$(key '18-hash-no-recheck ppc64le/hash')" != "$hash" ] || fail 'it names a case of hash'
 	sed -i 's/^Killed-by: .*/&_2/' "$T"/tests/mutants/v6.12/05-*.patch
 	[ "$(key '05-gup-does-not-recheck-pmd ppc64le/radix')" != "$gup" ] || fail 'it names another case'

@@ -16,9 +16,10 @@ ONLY_COMMENT='^[+ -]?[[:space:]]*(/[*].*[*]/|/[*]([^/]|[^*]/)*|[*]|[*]/|[*] .*)$
 # their messages, line numbers and documents, the modules, the programs, the machines and
 # configurations; all without lines that are only comment.  A word NAME=KEY for each of:
 #	all		everything
-#	ARCH		what is built for it
-#	ARCH-mutant	likewise, without the module's suites
+#	ARCH		what is booted there in the usual configuration
+#	ARCH-core	likewise, without the suites
 #	SUITE		one of these
+#	+VARIANT	the configuration of that variant, and of those that it includes
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		dir=$(mktemp -d)
@@ -33,15 +34,31 @@ ledger_key() {
 					cat "$file"
 				done
 		} | sed -E "\,$ONLY_COMMENT,d" | awk -v dir="$dir" -v arches="$(arches)" -v karches="$(karches)" '
-			BEGIN { n = split(arches, arch, " "); split(karches, karch, " ") }
+			BEGIN {
+				n = split(arches, arch, " ")
+				split(karches, karch, " ")
+				n_programs = split("failnth mthp process reclaim:reclaim_user reports unshare:unshare_user", word, " ")
+				for (i = 1; i <= n_programs; i++) {
+					split(word[i] ":" word[i], part, ":")
+					program[part[1]] = part[2]
+				}
+			}
 			/^diff --git / {
 				skip = $3 ~ "^a/(Documentation/|MAINTAINERS$)"
-				suite = $3 ~ "^module/suites/" ? $3 : ""
-				gsub(/.*\/|[.][ch]$/, "", suite)
-				if (suite == "main")	# of all suites
-					suite = ""
+				file = $3
+				gsub(/.*\/|[.][ch]$/, "", file)
+				suite = ""
+				if ($3 ~ "^module/suites/" && file != "main")	# which all have
+					suite = file
+				else if ($3 ~ "^guest/doctor")
+					suite = "doctor"
+				else if ($3 ~ "^guest/" && file in program)
+					suite = program[file]
+				variant = $3 ~ "^scripts/configs/variants/" ? file : ""
+				sub(/[-.].*/, "", variant)
+				not_booted = variant != "" || $3 ~ "^guest/(bench|demo|jemalloc|selftests)[.]"
 				for (i = 1; i <= n; i++) {
-					other[i] = $3 ~ "^a/arch/" && index($3, "a/arch/" karch[i] "/") != 1 ||
+					other[i] = not_booted || $3 ~ "^a/arch/" && index($3, "a/arch/" karch[i] "/") != 1 ||
 						suite ~ /^(hash|radix)$/ && arch[i] != "ppc64le"
 					for (j = 1; j <= n; j++)
 						if (j != i && $3 !~ "^a/" && index($3, arch[j]))
@@ -51,13 +68,32 @@ ledger_key() {
 			skip { next }
 			{ print >(dir "/all") }
 			suite != "" { print >(dir "/" suite) }
+			variant != "" {
+				text[variant] = text[variant] $0 "\n"
+				if (sub(/^# with: /, ""))
+					with[variant] = with[variant] " " $0
+				next
+			}
 			{
 				for (i = 1; i <= n; i++)
 					if (!other[i]) {
 						print >(dir "/" arch[i])
 						if (suite == "")
-							print >(dir "/" arch[i] "-mutant")
+							print >(dir "/" arch[i] "-core")
 					}
+			}
+			function all_of(variant,	i, n, word) {
+				n = split(with[variant], word, " ")
+				for (i = 1; i <= n; i++)
+					all_of(word[i])
+				printf "%s", text[variant] >out
+			}
+			END {
+				for (variant in text) {
+					out = dir "/+" variant
+					all_of(variant)
+					close(out)
+				}
 			}'
 		cd "$dir" || exit
 		sha256sum -- * | sed -E 's/^(.{10}).{54}  (.*)$/\2=\1/' | paste -sd ' '
@@ -76,7 +112,7 @@ karches() (
 
 # key_of CHECK WHERE: the key of this result; after ledger_key
 key_of() {
-	local name=all
+	local name=all variant
 	case $1,$2 in
 	mutant,*)
 		mutant_keys "$top/tests/mutants/$BASE/${2%% *}.patch" | awk -F '\t' -v cell="$2" '$1 == cell { print $2 }'
@@ -85,12 +121,24 @@ key_of() {
 	*,radix|*,radix/*|topic,*' radix'|*,hash|*,hash/*|topic,*' hash'|*,powernv/*) name=ppc64le ;;
 	*,virt/*)	name=arm64 ;;
 	esac
-	sed -E "s/(.* |^)$name=([^ ]*).*/\2/" <<<"$LEDGER_KEY"
+	[ "$1" != torture ] || name=$name-core
+	case $1,$2 in
+	kunit,*/*/*|measure,*/*/*|torture,*/*/*) variant=$(word_of_key "+${2##*/}") ;;
+	esac
+	name=$(word_of_key "$name")
+	if [ -z "${variant-}" ]; then
+		echo "$name"
+	else
+		sha256sum <<<"$name $variant" | cut -c1-10
+	fi
 }
 
+# word_of_key NAME: the key of that name, if there is one
+word_of_key() { sed -nE "s/(.* |^)${1/+/[+]}=([^ ]*).*/\2/p" <<<"$LEDGER_KEY"; }
+
 # mutant_keys FILE...: "NAME PLACE<TAB>KEY" of each of these mutants in each of its cells.  The
-# key is that of the mutant, of what is built for its architecture without the suites, and of
-# the suites that it names.  After ledger_key.
+# key is that of the mutant, of what is built there without the suites, and of the suites
+# that it names.  After ledger_key.
 mutant_keys() {
 	local dir
 	dir=$(mktemp -d)
@@ -102,14 +150,14 @@ mutant_keys() {
 				key[part[1]] = part[2]
 			}
 		}
-		function finish(	i, arch, out) {
+		function finish(	i, arch, variant, out) {
 			for (i = 1; i <= places; i++) {
-				arch = place[i]
+				arch = variant = out = place[i]
 				sub(/[/].*/, "", arch)
-				out = place[i]
+				sub(/^[^/]*[/]?/, "+", variant)
 				sub(/[/]/, ":", out)
 				out = dir "/" name " " out
-				printf "%s\n%s%s", key[arch "-mutant"], suites, text >out
+				printf "%s\n%s\n%s%s", key[arch "-core"], key[variant], suites, text >out
 				close(out)
 			}
 			text = suites = ""
