@@ -28,7 +28,6 @@
 
 #define DOCTOR		"/bin/ptwalk-doctor"
 #define TRACEFS		"/sys/kernel/tracing/"
-#define TRACING		"/sys/kernel/debug/tracing/"
 #define MODULE_COUNT	"/sys/module/ptwalk_kunit/parameters/ipi_count"
 #define OUTPUT		"/tmp/doctor.out"
 #define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
@@ -134,7 +133,7 @@ static bool has_instance(pid_t pid, const char *name)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-%s", pid, name);
+	snprintf(path, sizeof(path), TRACEFS "instances/ptwalk-doctor-%d-%s", pid, name);
 	return !access(path, F_OK);
 }
 
@@ -147,7 +146,7 @@ static bool records(pid_t pid, const char *name, const char *file)
 {
 	char path[160];
 
-	snprintf(path, sizeof(path), TRACING "instances/ptwalk-doctor-%d-%s/%s", pid, name,
+	snprintf(path, sizeof(path), TRACEFS "instances/ptwalk-doctor-%d-%s/%s", pid, name,
 		 file);
 	return number_in(path, "") == 1;
 }
@@ -343,7 +342,7 @@ static bool enter_container(void)
 /* Linux 6.4 and older have no csd:csd_queue_cpu. */
 static bool enter_old_kernel(void)
 {
-	return own_mounts() && hide(TRACEFS "events/csd") && hide(TRACING "events/csd");
+	return own_mounts() && hide(TRACEFS "events/csd");
 }
 
 /* In a pid namespace of its own: the child goes on, and its status is returned. */
@@ -377,7 +376,7 @@ static void doctor_says_what_is_missing(void)
 	if (rc != 1)
 		fail("status %d without tracefs: %.150s", rc, output);
 	expect_text("there is no tracefs");
-	expect_text("cure: use a kernel with CONFIG_TRACING; in a container, run it on the host");
+	expect_text("cure: use a kernel with CONFIG_FTRACE; in a container, run it on the host");
 	rc = doctor(enter_old_kernel, (char *)"who", (char *)"1");
 	if (rc != 1)
 		fail("status %d without csd:csd_queue_cpu: %.150s", rc, output);
@@ -585,6 +584,7 @@ int main(int argc, char **argv)
 	long balancing = number_in(NUMA_BALANCING, "");
 	int ret;
 
+	mount("tracefs", TRACEFS, "tracefs", 0, NULL);	/* unless it is there */
 	/* It flushes TLBs when it likes. */
 	write_file(NUMA_BALANCING, "0");
 	ret = run_suite(&suite, argc, argv);

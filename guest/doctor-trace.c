@@ -238,11 +238,11 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 			       "tracing has the host's pids, which differ from those here"), false;
 	top = tracefs();
 	if (!top)
-		return missing("use a kernel with CONFIG_TRACING; in a container, run it on the host",
+		return missing("use a kernel with CONFIG_FTRACE; in a container, run it on the host",
 			       "there is no tracefs"), false;
 	snprintf(path, sizeof(path), "%s/" EVENT, top);
 	if (access(path, F_OK))
-		return missing("use Linux 6.5 or newer, with CONFIG_TRACING",
+		return missing("use Linux 6.5 or newer, with CONFIG_FTRACE",
 			       "this kernel has no tracepoint csd:csd_queue_cpu"), false;
 	remove_stale(top);
 	if (!make_filter(s))

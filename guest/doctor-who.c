@@ -323,7 +323,7 @@ static void print_cures(void)
 			before |= sampled[k] && !strcmp(causes[k].topic, causes[i].topic);
 		if (!sampled[i] || before)
 			continue;
-		printf("%s %s", said ? "," : "\nTopics of the series that end this:",
+		printf("%s %s", said ? "," : "\nTopics of the series (6.12.y, 7.3.y) that end this:",
 		       causes[i].topic);
 		said = true;
 	}

@@ -154,7 +154,7 @@ const char *emulated(void)
 		if (file_says(path, "KVM"))
 			return NULL;
 	}
-	return "QEMU: there is no clock of KVM (modprobe ptp_kvm)";
+	return "QEMU, unless this is KVM: modprobe ptp_kvm, then run this again";
 #endif
 }
 

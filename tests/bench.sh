@@ -77,14 +77,14 @@ test_names_are_plotted() {
 stub() { printf '%s\n' '#!/bin/sh' "${@:2}" >"$T/top/scripts/$1"; }
 
 test_a_new_kernel_is_measured_again() {
-	local built=$T/b/v6.12/kernel/x86_64-base/.ptwalk-built
+	local built=$T/b/v6.12/kernel/x86_64-base-bench/.ptwalk-built
 	other_top tests/exceptions/bench '# none'
 	for s in deps module initrd; do stub $s; done
 	# shellcheck disable=SC2016
-	stub build 'd=$BUILD/v6.12/kernel/$ARCH-$FLAVOR; mkdir -p $BUILD/v6.12/log $d; [ -f $d/.ptwalk-built ] || touch $d/.ptwalk-built'
+	stub build 'd=$BUILD/v6.12/kernel/$ARCH-$FLAVOR-$VARIANT; mkdir -p $BUILD/v6.12/log $d; [ -f $d/.ptwalk-built ] || touch $d/.ptwalk-built'
 	# shellcheck disable=SC2016
 	stub boot 'mkdir -p $RUN_DIR; printf "%s\n" bench,futex,8,1000,ns,1 "end: ok" >$RUN_DIR/verdict.log; echo $FLAVOR >>'"$T/booted"
-	export BUILD=$T/b ARCH=x86_64 VARIANT=- BENCH=futex
+	export BUILD=$T/b ARCH=x86_64 VARIANT=bench BENCH=futex
 	"$T/top/scripts/bench"
 	[ "$(sort "$T/booted" | paste -sd,)" = base,patched ] || fail "booted: $(paste -sd, "$T/booted")"
 	"$T/top/scripts/bench"

@@ -60,7 +60,7 @@ reading {
 		text = text " " line
 	}
 	if (/\*\//) {
-		sub(/[ \t]*\*?\/.*/, "", text)
+		sub(/[ \t]*\*\/.*/, "", text)
 		reading = 0
 	}
 }

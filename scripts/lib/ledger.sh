@@ -19,7 +19,8 @@ ONLY_COMMENT='^[+ -]?[[:space:]]*(/[*].*[*]/|/[*]([^/]|[^*]/)*|[*]|[*]/|[*] .*)$
 #	ARCH		what is booted there in the usual configuration
 #	ARCH-core	likewise, without the suites
 #	SUITE		one of these
-#	+VARIANT	the configuration of that variant, and of those that it includes
+#	+VARIANT	the configuration of that variant, and of those that it includes;
+#			a result of a variant has both keys, with a "+" between
 ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		dir=$(mktemp -d)
@@ -117,7 +118,7 @@ key_of() {
 	mutant,*)
 		mutant_keys "$top/tests/mutants/$BASE/${2%% *}.patch" | awk -F '\t' -v cell="$2" '$1 == cell { print $2 }'
 		return ;;
-	*,x86|*,x86/*|topic,*' x86')	name=x86_64 ;;
+	*,x86|*,x86/*|*,x86_64/*|topic,*' x86')	name=x86_64 ;;
 	*,radix|*,radix/*|topic,*' radix'|*,hash|*,hash/*|topic,*' hash'|*,powernv/*) name=ppc64le ;;
 	*,virt/*)	name=arm64 ;;
 	esac
@@ -125,12 +126,7 @@ key_of() {
 	case $1,$2 in
 	kunit,*/*/*|measure,*/*/*|torture,*/*/*) variant=$(word_of_key "+${2##*/}") ;;
 	esac
-	name=$(word_of_key "$name")
-	if [ -z "${variant-}" ]; then
-		echo "$name"
-	else
-		sha256sum <<<"$name $variant" | cut -c1-10
-	fi
+	echo "$(word_of_key "$name")${variant:++$variant}"
 }
 
 # word_of_key NAME: the key of that name, if there is one

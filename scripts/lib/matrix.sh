@@ -225,6 +225,7 @@ run_cell() {
 		no,*) echo "FAIL build-$key (see the log above)" ;;
 		*,-|*,kunit) echo "PASS build-$key" ;;
 		esac
+		[ "${PREPARED[$key]},$suite" != yes,- ] || echo built | record kunit "${1%% *}/${key#*-}"
 	fi
 	case ${PREPARED[$key]},$suite in
 	no,*|*,-) ;;
