@@ -893,7 +893,6 @@ static void vanished_table_does_not_cost_the_page(struct kunit *test)
 	expect_one_page(test, use_by_fault, NULL);
 }
 
-#ifdef CONFIG_USERFAULTFD
 /* What is copied, and arguments, in memory that the second table maps. */
 #define UFFD_SRC	last_page(table_addr(1))
 #define UFFD_ARG	(table_addr(1) + PAGE_SIZE)
@@ -913,9 +912,12 @@ static struct file *uffd_for_base(struct kunit *test)
 		.range = { PTWALK_BASE, PMD_SIZE },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	struct file *dev = ptwalk_open("/dev/userfaultfd", O_RDWR), *uffd;
+	struct file *dev, *uffd;
 	long fd;
 
+	if (!IS_ENABLED(CONFIG_USERFAULTFD))
+		kunit_skip(test, "needs CONFIG_USERFAULTFD");
+	dev = ptwalk_open("/dev/userfaultfd", O_RDWR);
 	if (IS_ERR(dev))
 		kunit_skip(test, "no /dev/userfaultfd: %ld", PTR_ERR(dev));
 	fd = dev->f_op->unlocked_ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC);
@@ -966,7 +968,6 @@ static void vanished_table_does_not_cost_the_shmem_copy(struct kunit *test)
 	map_shmem(test, 2 * PMD_SIZE);
 	expect_one_copied_page(test);
 }
-#endif
 
 /* Broken: userfaultfd does not report a write to protected file memory. */
 static void uffd_wp_marker_stays(struct kunit *test)
@@ -2176,10 +2177,8 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(emptied_file_table_is_freed),
 	KUNIT_CASE(vanished_table_needs_another_fault),
 	KUNIT_CASE(vanished_table_does_not_cost_the_page),
-#ifdef CONFIG_USERFAULTFD
 	KUNIT_CASE(vanished_table_does_not_cost_the_copy),
 	KUNIT_CASE(vanished_table_does_not_cost_the_shmem_copy),
-#endif
 	KUNIT_CASE(uffd_wp_marker_stays),
 	KUNIT_CASE(table_refilled_meanwhile_is_kept),
 #if PTWALK_V7

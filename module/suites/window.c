@@ -16,8 +16,6 @@
 #include "../kernel.h"
 #include "../lib/ptwalk.h"
 
-#ifdef CONFIG_USERFAULTFD
-
 /* The file is mapped twice, the second time by PTEs; memory for arguments comes behind. */
 #define SHARED		PTWALK_BASE
 #define SECOND		(PTWALK_BASE + HPAGE_PMD_SIZE)
@@ -102,9 +100,12 @@ static struct file *watch_by_uffd(struct kunit *test)
 		.range = { SECOND, HPAGE_PMD_SIZE },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	struct file *dev = ptwalk_open("/dev/userfaultfd", O_RDWR), *uffd;
+	struct file *dev, *uffd;
 	long fd;
 
+	if (!IS_ENABLED(CONFIG_USERFAULTFD))
+		kunit_skip(test, "needs CONFIG_USERFAULTFD");
+	dev = ptwalk_open("/dev/userfaultfd", O_RDWR);
 	if (IS_ERR(dev))
 		kunit_skip(test, "no /dev/userfaultfd: %ld", PTR_ERR(dev));
 	fd = dev->f_op->unlocked_ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC);
@@ -297,5 +298,3 @@ static struct kunit_case window_cases[] = {
 };
 
 PTWALK_SUITE(window);
-
-#endif /* CONFIG_USERFAULTFD */
