@@ -476,12 +476,15 @@ static void munmap_leaks_no_table(struct kunit *test)
 /**
  * struct speculation - references on a page that may have become a page table
  * @page: the page, or NULL
+ * @one_left: all tables in it are freed but one, which is still in use
  * @taken: how often a reference was taken, and dropped
  * @last: how often it was the last one of a page table, which was freed meanwhile
+ * @with_one: how often it was dropped while @one_left
  */
 struct speculation {
 	struct page *page;
-	atomic_long_t taken, last;
+	bool one_left;
+	atomic_long_t taken, last, with_one;
 };
 
 /* As compaction and GUP-fast do, which find a page by its pfn. */
@@ -498,6 +501,8 @@ static void take_and_drop(void *arg, unsigned int id)
 	/* As put_page().  Once freed, the page may have become anything. */
 	folio = page_folio(page);
 	freed = ptwalk_watch_freed();
+	if (READ_ONCE(s->one_left))
+		atomic_long_inc(&s->with_one);
 	if (!folio_put_testzero(folio))
 		return;
 	if (!freed)
@@ -506,13 +511,38 @@ static void take_and_drop(void *arg, unsigned int id)
 }
 
 /*
+ * Frees all tables of the page but one, and lets the references come and go.
+ * Returns whether the page was freed.
+ */
+static bool free_all_but_one(struct kunit *test, struct speculation *s,
+			     const struct ptwalk_full_page *full)
+{
+	unsigned long last = full->addr + (full->nr - 1) * full->step;
+	bool freed;
+
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(FULL_BASE, last - FULL_BASE));
+	rcu_barrier();
+	WRITE_ONCE(s->one_left, true);
+	freed = ptwalk_watch_wait(1, 20);
+	WRITE_ONCE(s->one_left, false);
+	return freed;
+}
+
+/* Whether references were dropped at all times that count; the page had @nr tables. */
+static bool has_met(struct speculation *s, int nr)
+{
+	return atomic_long_read(&s->last) &&
+	       (nr == 1 || atomic_long_read(&s->with_one));
+}
+
+/*
  * Broken: a page table on which other code briefly held a reference is freed
- * twice, or never.
+ * twice, never, or with another table in its page that is still in use.
  */
 static void speculative_reference_frees_table_once(struct kunit *test)
 {
-	unsigned long end, rounds = 0, kept = 0;
-	struct ptwalk_full_page full;
+	unsigned long end, rounds = 0, kept = 0, early = 0;
+	struct ptwalk_full_page full = {};
 	struct ptwalk_crew *crew;
 	struct speculation *s;
 	struct cpumask few;
@@ -523,13 +553,15 @@ static void speculative_reference_frees_table_once(struct kunit *test)
 	ptwalk_next_cpus(&few, 2);
 	crew = ptwalk_crew(test, NULL, &few, take_and_drop, s);
 	end = ptwalk_race_end();
-	for (; ptwalk_race_is_on(end, rounds > 1 && atomic_long_read(&s->last)); rounds++) {
+	for (; ptwalk_race_is_on(end, rounds > 2 && has_met(s, full.nr)); rounds++) {
 		ptwalk_watch_reset();
 		full = fill_pte_page(test);
 		WRITE_ONCE(s->page, virt_to_page(ptwalk_table(current->mm, full.addr)));
-		/* By a batch, and one by one */
-		if (rounds % 2)
+		/* By a batch, one by one, and one of them later than the others */
+		if (rounds % 3 == 1)
 			ptwalk_fail_arm();
+		else if (rounds % 3 == 2 && full.nr > 1)
+			early += free_all_but_one(test, s, &full);
 		KUNIT_EXPECT_EQ(test, 0, vm_munmap(FULL_BASE, PTWALK_FULL_TABLES * PMD_SIZE));
 		ptwalk_fail_disarm();
 		kept += !ptwalk_watch_wait(1, 1000);
@@ -537,11 +569,16 @@ static void speculative_reference_frees_table_once(struct kunit *test)
 	}
 	ptwalk_crew_stop(crew);
 	ptwalk_fail_restore(test);
-	kunit_info(test, "rounds=%lu taken=%ld last=%ld kept=%lu\n", rounds,
-		   atomic_long_read(&s->taken), atomic_long_read(&s->last), kept);
+	kunit_info(test, "rounds=%lu taken=%ld last=%ld with_one=%ld kept=%lu early=%lu\n",
+		   rounds, atomic_long_read(&s->taken), atomic_long_read(&s->last),
+		   atomic_long_read(&s->with_one), kept, early);
 	KUNIT_EXPECT_EQ(test, kept, 0);
+	KUNIT_EXPECT_EQ(test, early, 0);
 	KUNIT_EXPECT_GT_MSG(test, atomic_long_read(&s->last), 0,
 			    "no reference was held while a table was freed");
+	if (full.nr > 1)
+		KUNIT_EXPECT_GT_MSG(test, atomic_long_read(&s->with_one), 0,
+				    "no reference was dropped with one table in use");
 }
 
 static struct kunit_case free_cases[] = {
