@@ -1623,7 +1623,7 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	}
 	end = ptwalk_race_end();
 	for (; ptwalk_race_is_on(end, atomic_read(&race->quiet) &&
-				 (!all || atomic_read(&race->collapsed)) &&
+				 (!all || (race->huge && atomic_read(&race->collapsed))) &&
 				 !waits_for_table(end, freed)) &&
 	       !atomic_read(&race->failed); rounds++) {
 		count_huge(race);
