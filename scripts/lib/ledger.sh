@@ -195,10 +195,12 @@ record() {
 	(
 		mkdir -p "$OUT"
 		lock "$LEDGER.lock" 'the ledger'
-		[ ! -f "$LEDGER" ] || awk -F '\t' -v check="$1" -v where="$2" -v base="$BASE" \
-			'$1 != check || $2 != where || $3 != base' "$LEDGER" >"$LEDGER.new"
-		sed "s|^|$(printf '%s\t' "$1" "$2" "$BASE" "$key" "$(date -u +%Y-%m-%d)")|" >>"$LEDGER.new"
-		mv "$LEDGER.new" "$LEDGER"
+		# If the disk is full, the ledger stays as it was.
+		{
+			{ [ ! -f "$LEDGER" ] || awk -F '\t' -v check="$1" -v where="$2" -v base="$BASE" \
+				'$1 != check || $2 != where || $3 != base' "$LEDGER"; } &&
+			sed "s|^|$(printf '%s\t' "$1" "$2" "$BASE" "$key" "$(date -u +%Y-%m-%d)")|"
+		} >"$LEDGER.new" && mv "$LEDGER.new" "$LEDGER"
 	)
 }
 
