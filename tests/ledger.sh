@@ -312,6 +312,8 @@ test_torture_is_recorded() {
 	cut -f1-3,6 "$T/b/v6.12/ledger" | diff - <(printf 'torture\tradix/patched\tv6.12\tSUCCESS, 1800 s\n')
 	RESULT=FAILURE APPEND=ptwalk_torture.modifiers=swap "$T/top/scripts/torture" || :
 	grep -q 'SUCCESS, 1800 s' "$T/b/v6.12/ledger"
+	RESULT=FAILURE SMP=1 "$T/top/scripts/torture" || :
+	grep -q 'SUCCESS, 1800 s' "$T/b/v6.12/ledger"
 	if RESULT=FAILURE VARIANT=lockdep "$T/top/scripts/torture"; then fail 'status 0'; fi
 	cut -f2,6 "$T/b/v6.12/ledger" | sed -n 2p | diff - <(printf 'radix/patched/lockdep\tFAILURE, 60 s\n')
 }

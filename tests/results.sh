@@ -59,6 +59,52 @@ test_old_results_are_not_judged() {
 	grep -q '^FAIL x86/patched/' "$T/out"
 }
 
+# A boot with other settings, between an interruption of make run and the next make run
+test_foreign_boot_is_not_taken_for_that_of_make_run() {
+	local run=$T/b/v6.12/run/x86_64-patched
+	mkdir -p "$run" "$T/b/v6.12/log"
+	other_top scripts/boot '#!/bin/sh' "echo '0 ok: well' >'$run/result.txt'" "echo >>'$T/booted'"
+	BUILD=$T/b SINCE=$T/since
+	matrix
+	top=$T/top
+	touch -d '-1 minute' "$SINCE"
+	echo '0 ok: well' >"$run/result.txt"
+	boot_cell "$CELL"
+	[ -s "$T/booted" ] || fail 'a boot of somebody else was taken'
+	boot_cell "$CELL"
+	[ "$(wc -l <"$T/booted")" -eq 1 ] || fail 'its own boot was not taken'
+	APPEND=ptwalk.filter=ptwalk_x.a boot_cell "$CELL"
+	[ "$(wc -l <"$T/booted")" -eq 2 ] || fail 'a boot with other settings was taken'
+}
+
+# Two runs at once: the second boots when the first has been judged.
+test_runs_in_one_folder_wait_for_each_other() {
+	local run=$T/b/v6.12/run/x86_64-patched i
+	mkdir -p "$run" "$T/b/v6.12/log"
+	other_top scripts/boot '#!/bin/sh' "echo boot >>'$T/said'" 'sleep 1' "echo '0 ok: well' >'$run/result.txt'"
+	BUILD=$T/b
+	matrix
+	top=$T/top
+	judged() { [ -f "$run/result.txt" ] && echo judged >>"$T/said"; }
+	for i in 1 2; do suite_kunit "$CELL" & done
+	wait
+	paste -sd ' ' "$T/said" | diff - <(echo boot judged boot judged)
+}
+
+test_ledger_takes_only_usual_runs() {
+	BUILD=$T/b
+	matrix
+	record() { cat >/dev/null; echo "$*" >>"$T/recorded"; }
+	: >"$T/recorded"
+	SMP=1 judged "$CELL"
+	PROVOKE=no judged "$CELL"
+	APPEND=ptwalk_kunit.duration_ms=1 judged "$CELL"
+	APPEND="$SHORT_RACES ptwalk.filter=*" judged "$CELL"
+	[ ! -s "$T/recorded" ] || fail 'an unusual run was recorded'
+	APPEND=$SHORT_RACES judged "$CELL"
+	diff "$T/recorded" <(printf '%s x86/patched\n' kunit measure)
+}
+
 # KUnit prints "ok # SKIP" for a case that skips itself after something has failed.
 test_failed_and_skipped_is_failed() {
 	mkdir -p "$T/run"

@@ -215,6 +215,13 @@ lock() {
 	[ ! -t 1 ] || printf '\r\033[K'
 }
 
+# unlock: gives up the last lock
+unlock() {
+	local fd=${LOCKS[-1]}
+	unset 'LOCKS[-1]'
+	exec {fd}>&-
+}
+
 # unlocked CMD...: runs CMD without the locks, which it could keep longer than this process
 unlocked() {
 	local fd

@@ -108,7 +108,7 @@ prepare() {
 boot_logged() {
 	local rc=0
 	# A boot that is refused must not be judged by the logs of an earlier one.
-	rm -f "$1"/{result.txt,verdict.log,console.log}
+	rm -f "$1"/{result.txt,verdict.log,console.log,.cell}
 	"$top/scripts/boot" || rc=$?
 	if [ $rc -eq 4 ] && stale_breakpoint "$1"; then
 		warn "QEMU ran into a breakpoint that the kernel has removed; booting again"
@@ -119,18 +119,44 @@ boot_logged() {
 	[ $rc -le 1 ]
 }
 
-# boot_cell CELL: boots with APPEND on the command line, and shows progress.  An earlier
-# boot of the same kernel and ram disk counts if it is newer than the file SINCE.
+# in_run_dir DIR CMD...: runs CMD, which boots in DIR and judges; other boots there wait
+in_run_dir() {
+	local -x LOCKED=$1	# for scripts/boot
+	mkdir -p "$1"
+	lock "$1/.lock" "another boot in $1" >&2
+	"${@:2}"
+	unlock
+}
+
+SHORT_RACES='ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1 ptwalk_unshare_user.seconds=1'
+
+# settings: variables of the user that change a boot, but for APPEND
+settings() {
+	printf '%s' "${SMP-}${MEM-}${ACCEL-}${ICOUNT-}${REPLAY-}${PROVOKE-}${QEMU_ARGS-}${KERNEL-}${INITRD-}${RUN_DIR-}${KCONFIG_EXTRA-}"
+}
+
+# usual: whether the ledger may take the result of a boot
+usual() {
+	local append=${APPEND-}
+	[ -z "${append#"$SHORT_RACES"}$(settings)" ]
+}
+
+# boot_cell CELL: boots with APPEND on the command line, and shows progress.  An earlier boot
+# of it counts if it is newer than the file SINCE, and had the same kernel, ram disk and
+# settings, which .cell has.
 boot_cell() {
-	local dir key name
+	local dir key name how rc=0
+	how="${APPEND-} $(settings)"
 	dir=$(run_dir "$1") key=$(cell_key "$1") name=$(cell_name "$1")
-	if [ -n "${SINCE-}" ] && [ "$dir/result.txt" -nt "$SINCE" ] &&
+	if [ -n "${SINCE-}" ] && [ "$dir/.cell" -nt "$SINCE" ] && [ "$(cat "$dir/.cell")" = "$how" ] &&
 	   [ "$dir/result.txt" -nt "$OUT/initrd/$key.cpio" ] &&
 	   [ "$dir/result.txt" -nt "$OUT/kernel/$key/.ptwalk-built" ]; then
 		say "${STEP_PREFIX-}boot $name: done before the interruption"
 		return 0
 	fi
-	in_cell "$1" step "boot $name" "$OUT/log/boot-${name//\//-}.log" boot_logged "$dir"
+	in_cell "$1" step "boot $name" "$OUT/log/boot-${name//\//-}.log" boot_logged "$dir" || rc=$?
+	[ ! -f "$dir/result.txt" ] || printf '%s\n' "$how" >"$dir/.cell"
+	return $rc
 }
 
 # judge_cell CELL: prints the judge's lines
@@ -167,24 +193,21 @@ counted() {
 		}'
 }
 
-# judged CELL: prints the judge's lines, labelled; no line at all is a failure.  A run of all
-# suites is recorded in the ledger.
+# judged CELL: prints the judge's lines, labelled; no line at all is a failure.  A usual run
+# is recorded in the ledger.
 judged() {
 	local lines name
 	name=$(cell_name "$1")
 	lines=$(judge_cell "$1") || :
 	[ -n "$lines" ] || lines='FAIL results (there are none)'
-	case " ${APPEND-} " in
-	*' ptwalk.filter='*|*' ptwalk.run='*) ;;
-	*)	counted <<<"$lines" | record kunit "$name"
-		measured "$1" | record measure "$name" ;;
-	esac
+	if usual; then
+		counted <<<"$lines" | record kunit "$name"
+		measured "$1" | record measure "$name"
+	fi
 	label "$name" <<<"$lines"
 }
 
 # ------------------------------------------------------------ what runs there
-
-SHORT_RACES='ptwalk_kunit.duration_ms=1000 ptwalk_pfn.duration_ms=1000 ptwalk_kvm.seconds=1 ptwalk_process.seconds=1 ptwalk_reclaim_user.seconds=1 ptwalk_unshare_user.seconds=1'
 
 # suite_kunit CELL [GLOB]: SHORT=1 shortens the races
 suite_kunit() {
@@ -192,6 +215,9 @@ suite_kunit() {
 	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
 	# Without the series races prove nothing, so they need not run for long.
 	case ${SHORT-}$1 in 1*|*' base '*) APPEND="$SHORT_RACES${APPEND:+ $APPEND}" ;; esac
+	in_run_dir "$(run_dir "$1")" boot_and_judge "$1"
+}
+boot_and_judge() {
 	boot_cell "$1" >&2 </dev/null || :
 	judged "$1"
 }
