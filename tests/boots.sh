@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Machines that misbehave on purpose (ptwalk.misbehave=): each is told apart, in
-# the stated time, with logs and a cure.  Needs the x86_64 kernel and initrd.
+# the stated time, with logs and a cure.  Needs the x86_64 kernel and initrd of BASE.
 
 set -eu
+base=${BASE:-v6.12}	# lib.sh unsets it
 . "$(dirname "$0")/lib.sh"
-BUILD=${BUILD:-$top/build}
-export BUILD ARCH=x86_64 FLAVOR=patched SMP=2
+BUILD=${BUILD:-$top/build} BASE=$base
+export BUILD BASE ARCH=x86_64 FLAVOR=patched SMP=2
 
 needs_kernel() {
-	[ -f "$BUILD/v6.12/initrd/x86_64-patched.cpio" ] || skip 'nothing built yet: make boot ARCH=x86_64'
+	[ -f "$BUILD/$BASE/initrd/x86_64-patched.cpio" ] || skip "nothing built yet: make boot ARCH=x86_64 BASE=$BASE"
 }
 
 # boots STATUS TEXT HOW TIMEOUT: boot it; one small case of the module
