@@ -36,7 +36,7 @@ other_top() {
 }
 
 run_tests() {
-	local t log rc bad=0 T KEPT
+	local t log='' rc bad=0 T KEPT
 	KEPT=$(mktemp -d)
 	for t in $(declare -F | sed -n 's/^declare -f test_//p'); do
 		# shellcheck disable=SC2254	# a pattern: ONLY='apply_*' tests/apply.sh
@@ -55,6 +55,7 @@ run_tests() {
 		rm -rf "$T" "$log"
 	done
 	rm -rf "$KEPT"
+	[ -n "${log-}" ] || { echo "FAIL ${0##*/} (no test is called '${ONLY-}')"; bad=1; }
 	return $bad
 }
 

@@ -141,6 +141,11 @@ test_base_without_mutants() {
 	refused 2 'BASE=v6.12 has no mutants' 'tests/mutants/v6.12/.* one of: v9$' env BUILD="$T/b" "$T/top/scripts/mutants"
 }
 
+test_no_mutant_for_that_arch() {
+	mutants ppc64le/hash 'is_mutant && result fail || result pass'
+	ARCH=x86_64 refused 2 "no mutant '\\*' is for ARCH=x86_64" 'leave out ARCH=' env BUILD="$T/b" "$T/top/scripts/mutants"
+}
+
 test_unknown_arch_is_a_failure() {
 	mutants mips :
 	grep -qx 'FAIL mutant 01-bug on mips (no such ARCH)' "$T/out"

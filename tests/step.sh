@@ -36,4 +36,17 @@ test_step_leaves_no_process_behind() {
 	[ $((SECONDS - t0)) -lt 5 ] || fail 'the ticker kept the pipe open'
 }
 
+# What make crossbuild does where a compiler is missing
+test_a_list_that_stops_early_is_a_failure() {
+	(
+		. "$top/scripts/lib/common.sh"
+		some() { echo 'PASS a'; need no-such-program; echo 'PASS b'; }
+		whole list some | tee "$T/results"
+		if totals "$T/results"; then fail 'it passes'; fi
+		: >"$T/results"
+		if totals "$T/results"; then fail 'nothing passes'; fi
+	)
+	diff "$T/results" - </dev/null
+}
+
 run_tests

@@ -239,8 +239,16 @@ warnings() {
 # patterns FILE: the regular expressions of a list with lines "PATTERN -- why"
 patterns() { sed -n '/^#/d; s/ -- .*//p' "$1"; }
 
+# whole NAME CMD...: runs CMD in a shell of its own, and prints a FAIL if that stops early, which
+# must not look like success
+whole() (
+	# shellcheck disable=SC2064	# $1 is another one, or none, when the trap runs
+	trap "[ \$? -eq 0 ] || echo 'FAIL $1 (stopped early)'" EXIT
+	"${@:2}"
+)
+
 # totals FILE: the closing line for a file of PASS, FAIL, SKIP and XFAIL lines; status
-# 1 if there is a FAIL
+# 1 if there is a FAIL, or no line at all
 totals() {
 	local pass fail skip xfail
 	pass=$(grep -c '^PASS ' "$1") || :
@@ -249,7 +257,7 @@ totals() {
 	xfail=$(grep -c '^XFAIL ' "$1") || :
 	[ "$xfail" -eq 0 ] || say "$xfail more fail where a part of the series is missing, as they must (tests/expected)"
 	echo "$pass passed, $fail failed, $skip skipped"
-	[ "$fail" -eq 0 ]
+	[ "$fail" -eq 0 ] && [ $((pass + skip + xfail)) -gt 0 ]
 }
 
 # qemu_since PROGRAM VERSION: whether this QEMU is of that version ("8.1") or a later one
