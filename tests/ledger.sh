@@ -71,6 +71,8 @@ test_a_result_depends_on_what_is_built_there() {
 	of_this_tree topic 'a x86' || fail 'x86 has nothing of powerpc'
 	! of_this_tree kunit radix/base || fail 'radix has it'
 	! of_this_tree proof check || fail 'all has it'
+	echo well | record proof check
+	! PROOF_KEY=other of_this_tree proof check || fail 'a script has changed'
 }
 
 # sources: a copy of all that keys depend on, in $T

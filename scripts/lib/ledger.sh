@@ -125,6 +125,7 @@ key_of() {
 	[ "$1" != torture ] || name=$name-core
 	case $1,$2 in
 	kunit,*/*/*|measure,*/*/*|torture,*/*/*) variant=$(word_of_key "+${2##*/}") ;;
+	proof,check|proof,static) variant=${PROOF_KEY-} ;;
 	esac
 	echo "$(word_of_key "$name")${variant:++$variant}"
 }
