@@ -65,9 +65,23 @@ test_quilt_refuses() {
 	refused 2 'no DIR' 'make quilt DIR=' quilt ''
 	refused 2 'is not a folder' 'file series' quilt "$T/nowhere"
 	refused 2 "unknown TOPICS 'more'" 'some of: tests' quilt "$T/p" more
+	refused 2 'removes the whole series' 'leave out TOPICS=' quilt "$T/p" memory 1
+	refused 2 'has no file series' 'nothing to remove' quilt "$T/p" '' 1
+	[ -z "$(ls "$T/p")" ]
 	fake_kernel "$T/k"; mkdir -p "$T/k/debian/patches"
 	sed -i 's/^PATCHLEVEL.*/PATCHLEVEL = 99/' "$T/k/Makefile"
 	refused 2 'the series is for' 'check out such a release' quilt "$T/k/debian/patches"
+}
+
+test_quilt_that_fails_changes_nothing() {
+	fake_fix; mkdir -p "$T/k/debian/patches"; quilt "$T/k/debian/patches"
+	state "$T/k/debian" >"$T/before"
+	PATH=$(without patch) refused 2 "'patch' is not installed" 'scripts/deps' quilt "$T/k/debian/patches"
+	mkdir "$T/bin"
+	printf '#!/bin/sh\nexit 1\n' >"$T/bin/cp"
+	chmod +x "$T/bin/cp"
+	if PATH=$T/bin:$PATH quilt "$T/k/debian/patches"; then fail 'status 0'; fi
+	state "$T/k/debian" | diff "$T/before" -
 }
 
 run_tests
