@@ -20,6 +20,7 @@ test_unknown_arch() {
 test_doctor_and_demo() {
 	refused 2 "unknown ARCH 'mips'" 'some of: x86_64 ppc64le arm64' m doctor ARCH=mips
 	refused 2 "unknown ARCH 'mips'" 'some of: .*x86_64' m demo ARCH=mips
+	refused 2 "unknown ARCH 'mips'" 'some of: .*x86_64' m deps ARCH='x86_64 mips'
 	refused 2 "unknown MACHINE 'pc'" 'some of: x86 ' m lava MACHINE=pc
 	PATH=$(without aarch64-linux-gnu-gcc) refused 2 'no aarch64-linux-gnu-gcc' 'apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross' \
 		m doctor ARCH=arm64
@@ -85,6 +86,17 @@ test_missing_qemu() {
 	touch "$T/kernel" "$T/initrd"
 	refused 6 'qemu-system-x86_64 is not installed' 'scripts/deps' \
 		env BUILD="$T/b" KERNEL="$T/kernel" INITRD="$T/initrd" ARCH=x86_64 FLAVOR=base "$top/scripts/boot"
+}
+
+test_qemu_that_is_killed_is_no_hang() {
+	mkdir "$T/bin"
+	# shellcheck disable=SC2016	# of that script
+	printf '#!/bin/sh\n[ "$1" != --version ] || exit 0\nkill -9 $$\n' >"$T/bin/qemu-system-x86_64"
+	chmod +x "$T/bin/qemu-system-x86_64"
+	PATH=$T/bin:$PATH
+	touch "$T/kernel" "$T/initrd"
+	refused 6 'QEMU stopped with status 137' 'by hand' env BUILD="$T/b" KERNEL="$T/kernel" INITRD="$T/initrd" \
+		ARCH=x86_64 FLAVOR=base ACCEL=tcg TIMEOUT=100 "$top/scripts/boot"
 }
 
 # A dpkg that knows nothing, and somebody who is not root
