@@ -141,6 +141,17 @@ test_base_without_mutants() {
 	refused 2 'BASE=v6.12 has no mutants' 'tests/mutants/v6.12/.* one of: v9$' env BUILD="$T/b" "$T/top/scripts/mutants"
 }
 
+# The cure for a tree of another source is to remove build/<base>/tree.
+test_trees_that_are_made_again() {
+	local tree=$T/b/v6.12/tree/base
+	mutants x86_64 'is_mutant && result fail || result pass'
+	rm -rf "$tree"
+	fake_kernel "$tree"
+	git -C "$tree" branch patched
+	BUILD=$T/b "$T/top/scripts/mutants" >"$T/out" 2>&1 || cat "$T/out"
+	grep -qF "$KILLED" "$T/out"
+}
+
 test_no_mutant_for_that_arch() {
 	mutants ppc64le/hash 'is_mutant && result fail || result pass'
 	ARCH=x86_64 refused 2 "no mutant '\\*' is for ARCH=x86_64" 'leave out ARCH=' env BUILD="$T/b" "$T/top/scripts/mutants"

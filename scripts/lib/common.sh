@@ -42,9 +42,10 @@ own_git() {
 		-c safe.directory='*' -c advice.detachedHead=false "$@"
 }
 
-# worktree DIR REV WHAT: makes a separate worktree in DIR, unless there is one
+# worktree DIR REV WHAT: makes a separate worktree in DIR, unless there is one.  It is none if
+# somebody has removed the tree that it belongs to.
 worktree() {
-	[ ! -e "$1/.git" ] || return 0
+	[ ! -e "$1/.git" ] || ! own_git -C "$1" rev-parse -q --verify HEAD >/dev/null 2>&1 || return 0
 	rm -rf "$1"
 	own_git -C "$OUT/tree/base" worktree prune
 	step "tree for $3" "$OUT/log/tree-$3.log" \
