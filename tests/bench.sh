@@ -94,6 +94,19 @@ test_a_new_kernel_is_measured_again() {
 	[ "$(sed 1,2d "$T/booted")" = base ] || fail "not measured again: $(paste -sd, "$T/booted")"
 }
 
+test_measurement_on_a_kernel_that_complains() {
+	other_top tests/exceptions/bench '# none'
+	for s in deps module initrd; do stub $s; done
+	# shellcheck disable=SC2016
+	stub build 'd=$BUILD/v6.12/kernel/$ARCH-$FLAVOR-$VARIANT; mkdir -p $BUILD/v6.12/log $d; touch $d/.ptwalk-built'
+	# shellcheck disable=SC2016
+	stub boot 'mkdir -p $RUN_DIR; printf "%s\n" bench,futex,8,1000,ns,1 "complaint: WARNING: x" "end: fail" >$RUN_DIR/verdict.log'
+	if BUILD=$T/b ARCH=x86_64 VARIANT=bench BENCH=futex "$T/top/scripts/bench" >"$T/out" 2>&1; then fail 'it was accepted'; fi
+	cat "$T/out"
+	grep -q '^FAIL x86 base, 8 CPUs: complaint: WARNING: x ' "$T/out"
+	! grep -r futex "$T/b/v6.12/bench/points"
+}
+
 test_no_measurements() {
 	if report; then fail "no measurements were accepted"; fi
 	grep -q 'no measurements' "$T/out" || fail "it does not say that there are none"
