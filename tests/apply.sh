@@ -31,6 +31,25 @@ test_apply_plain() {
 	diff -r -x .git "$T/k" "$T/series.work"
 }
 
+# stub PROGRAM PATTERN: that program fails if its arguments match
+stub() {
+	mkdir -p "$T/bin"
+	# shellcheck disable=SC2016	# of that script
+	printf '#!/bin/bash\ncase " $* " in %s) exit 2 ;; esac\nexec %s "$@"\n' "$2" "$(command -v "$1")" >"$T/bin/$1"
+	chmod +x "$T/bin/$1"
+}
+
+test_plain_tree_that_cannot_be_restored() {
+	local tar
+	fake_series "$T/series"; fake_kernel "$T/k"; rm -rf "$T/k/.git"; cp -r "$T/k" "$T/source"
+	stub git '*" --apply "*'
+	stub tar '*" -xpf "*'
+	PATH=$T/bin:$PATH TMPDIR=$T refused 2 "$T/k cannot be restored" 'orig.tar' apply "$T/k"
+	tar=$(echo "$T"/tmp.*/orig.tar)
+	tar -C "$T/k" -xpf "$tar"
+	diff -r "$T/k" "$T/source"
+}
+
 test_apply_plain_inside_other_repository() {
 	fake_series "$T/series"; git init -q "$T/outer"; fake_kernel "$T/outer/k"; rm -rf "$T/outer/k/.git"
 	apply "$T/outer/k"

@@ -117,7 +117,8 @@ move() { trap '' INT TERM HUP; kgit "$@"; }
 cleanup() {
 	local rc=$?
 	trap '' INT TERM HUP
-	[ -z "$changing" ] || undo_files
+	[ -z "$changing" ] || undo_files ||
+		die "$KDIR cannot be restored" "its files are in $tmp/orig.tar: tar -C $KDIR -xpf $tmp/orig.tar"
 	[ ! -e "$tmp/tree" ] || kgit worktree remove --force "$tmp/tree"
 	if [ $rc -ne 0 ] && [ -n "$begun" ]; then warn "interrupted or failed: $KDIR is as it was"; fi
 	rm -rf "$tmp"
