@@ -181,6 +181,15 @@ test_edited_table_is_named() {
 	scripts/report --check
 }
 
+test_report_keeps_a_document_without_an_end() {
+	only_parts suites
+	refused 2 "unknown option '--chek'" '--help' scripts/report --chek
+	sed -i 's/^.. report end//' Documentation/parts.rst
+	echo 'more text' >>Documentation/parts.rst
+	refused 2 'parts.rst: no "report end" after "report: suites"' 'below' scripts/report
+	grep -qx 'more text' Documentation/parts.rst
+}
+
 # only_parts NAME...: a copy of all, in which the one document has these generated parts
 only_parts() {
 	local name
