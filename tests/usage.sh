@@ -44,6 +44,8 @@ test_unknown_variant() {
 	refused 2 "DEBUG= is not a variable" 'VARIANT=kasan' m variants DEBUG=kasan
 	refused 2 "unknown VARIANT 'x'" 'one of: .*4k .*kasan .*tracking' m kernel VARIANT=x
 	refused 2 'KCONFIG_EXTRA without VARIANT' 'VARIANT=name' m kernel KCONFIG_EXTRA=/dev/null
+	refused 2 'no kernel in' 'make kernel ARCH=x86_64 FLAVOR=base VARIANT=kasan BASE=v7.3$' \
+		m module ARCH=x86_64 FLAVOR=base VARIANT=kasan BASE=v7.3
 	refused 2 'cannot read KCONFIG_EXTRA' 'CONFIG_X=y' m kernel KCONFIG_EXTRA=/nowhere VARIANT=a
 }
 
@@ -121,6 +123,15 @@ test_clean_only_in_a_build_folder() {
 	[ -f "$T/b/v6.12/ledger" ]
 	( cd "$T/b" && find . -type d | sort ) | diff - <(printf '%s\n' . ./download ./download/x ./mutant ./mutant/v6.12 ./mutant/v6.12/tree ./v6.12 ./v6.12/tree)
 	m clean BUILD="$T/nowhere"
+}
+
+test_unknown_options() {
+	refused 2 "unknown option '--bild'" '--help' "$top/scripts/boot" --bild
+	refused 2 "unknown option '--image'" '--help' "$top/scripts/build" --image
+	refused 2 'no list given' 'matrix.list' "$top/scripts/matrix"
+	refused 2 'cannot read' 'make boot' "$top/scripts/junit" --ktap
+	refused 2 'cannot read the ledger' 'tests/ledger' "$top/scripts/table" --ledger
+	refused 2 "no folder ''" 'bench' "$top/scripts/bench-report"
 }
 
 test_help_names_every_target() {

@@ -154,6 +154,9 @@ check_variant() {
 	fi
 }
 
+# choice: the variables that name this kernel, for a cure
+choice() { echo "ARCH=$ARCH FLAVOR=$FLAVOR${VARIANT:+ VARIANT=$VARIANT}${KCONFIG_EXTRA:+ KCONFIG_EXTRA=$KCONFIG_EXTRA}$([ "$BASE" = v6.12 ] || echo " BASE=$BASE")"; }
+
 # kernel_key: <arch>-<flavor>[-<variant>]
 kernel_key() { printf '%s-%s%s\n' "$ARCH" "$FLAVOR" "${VARIANT:+-$VARIANT}"; }
 
