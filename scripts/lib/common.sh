@@ -89,6 +89,15 @@ usual_arches() {
 	for a in $(arches); do on_request "$a" || echo "$a"; done | paste -sd ' '
 }
 
+# debian_arch ARCH: Debian's name
+debian_arch() {
+	case $1 in
+	x86_64) echo amd64 ;;
+	ppc64le) echo ppc64el ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # load_arch NAME: the record of one architecture; ARCH becomes NAME
 load_arch() {
 	case $1 in
@@ -279,8 +288,22 @@ CLEAN_PAGE_LOSES_STORES_SINCE=8.2
 # stale_breakpoint DIR: whether a boot met a bug of QEMU, not of the kernel: a CPU hits a
 # breakpoint that text_poke_bp() has already removed.
 stale_breakpoint() {
-	grep -aq 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd" &&
+	grep -aqs 'Oops: int3' "$1/console.log" && grep -q 'tcg,thread=multi' "$1/qemu.cmd" &&
 		! qemu_since "$(cut -d ' ' -f 1 "$1/qemu.cmd")" $BREAKPOINTS_WORK_SINCE
+}
+
+# boots_again DIR CMD...: runs CMD, which boots with its logs in DIR, a second time if that was
+# all that went wrong
+boots_again() {
+	local rc=0
+	"${@:2}" || rc=$?
+	if [ $rc -ne 0 ] && stale_breakpoint "$1"; then
+		warn "QEMU ran into a breakpoint that the kernel has removed; booting again"
+		echo "$1" >>"$OUT/log/booted-again.txt"
+		rc=0
+		"${@:2}" || rc=$?
+	fi
+	return $rc
 }
 
 # loses_stores DIR: whether the QEMU of a boot loses what a radix kernel stores to clean pages

@@ -109,13 +109,7 @@ boot_logged() {
 	local rc=0
 	# A boot that is refused must not be judged by the logs of an earlier one.
 	rm -f "$1"/{result.txt,verdict.log,console.log,.cell}
-	"$top/scripts/boot" || rc=$?
-	if [ $rc -eq 4 ] && stale_breakpoint "$1"; then
-		warn "QEMU ran into a breakpoint that the kernel has removed; booting again"
-		echo "$1" >>"$OUT/log/booted-again.txt"
-		rc=0
-		"$top/scripts/boot" || rc=$?
-	fi
+	boots_again "$1" "$top/scripts/boot" || rc=$?
 	[ $rc -le 1 ]
 }
 

@@ -106,6 +106,16 @@ check_source() {
 		"take work of yours out of $OUT/tree, remove it, and try again"
 }
 
+# lacking TREE: the fixes of later sublevels that fit TREE, which it lacks, therefore
+lacking() {
+	local f
+	for f in "$PATCHES"/before/*.patch; do
+		if [ -f "$f" ] && patch -d "$1" -p1 -s -f -F0 --dry-run <"$f" >/dev/null; then
+			printf '%s\n' "$f"
+		fi
+	done
+}
+
 # touched PATCH...: the files that these patches change or create
 touched() { sed -n 's/^diff --git a\/\(.*\) b\/.*/\1/p' "$@" | sort -u; }
 
