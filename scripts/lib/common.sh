@@ -42,8 +42,8 @@ own_git() {
 		-c safe.directory='*' -c advice.detachedHead=false "$@"
 }
 
-# worktree DIR REV WHAT: makes a separate worktree in DIR, unless there is one.  It is none if
-# somebody has removed the tree that it belongs to.
+# worktree DIR REV WHAT: makes a separate worktree in DIR, unless a usable one is there (not one
+# whose repository is gone)
 worktree() {
 	[ ! -e "$1/.git" ] || ! own_git -C "$1" rev-parse -q --verify HEAD >/dev/null 2>&1 || return 0
 	rm -rf "$1"
