@@ -65,15 +65,11 @@ function change(row, k,	b) {
 	return sprintf("%+.1f%%", (median[row, k] / b - 1) * 100)
 }
 
-# If the median is higher but the quartiles overlap, the value without noise decides.
-function worse(row,	b, p) {
-	b = counted[row, "base"]
-	p = counted[row, "patched"]
-	if (p > b && low[row, "patched"] <= high[row, "base"]) {
-		b = clean[row, "base"]
-		p = clean[row, "patched"]
-	}
-	return p > b * limit
+# If the quartiles overlap, the values without noise must differ, too.
+function worse(row) {
+	return counted[row, "patched"] > counted[row, "base"] * limit &&
+		(low[row, "patched"] > high[row, "base"] ||
+		 clean[row, "patched"] > clean[row, "base"] * limit)
 }
 
 function judge(row, mmu, unit, x,	i) {
