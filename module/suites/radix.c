@@ -19,6 +19,9 @@
 #define FIXUPS		2
 /* The whole PID: what is taken where the ceiling is exceeded */
 #define PID_ROUNDS	(1 + FIXUPS)
+/* PMDs that one flush covers, at most: ZAP_HUGE_RUN and RECLAIM_RUN in mm/memory.c */
+#define HUGE_RUN	64
+#define TABLE_RUN	16
 
 /**
  * struct rounds - TLB invalidations of one task
@@ -29,6 +32,8 @@
  * @locked: those of @global with either lock held
  * @held: those with each lock held
  * @split: the locks are two
+ * @folio: a page whose rmap a flush must precede, or NULL
+ * @mapped: it was mapped at the first of @global
  * @pending: another flush is pending, so all is flushed at the end, maybe
  *	     locally: the least of @locked that is expected, else 0
  */
@@ -37,7 +42,8 @@ static struct rounds {
 	spinlock_t *pml[2];
 	atomic_t global, local, locked, held[2];
 	int pending;
-	bool split;
+	bool split, mapped;
+	struct folio *folio;
 } rounds;
 
 static void count_global(void)
@@ -45,7 +51,8 @@ static void count_global(void)
 	bool held[2] = { };
 	int i;
 
-	atomic_inc(&rounds.global);
+	if (atomic_inc_return(&rounds.global) == 1 && rounds.folio)
+		rounds.mapped = folio_mapped(rounds.folio);
 	for (i = 0; i < 2; i++) {
 		held[i] = rounds.pml[i] && spin_is_locked(rounds.pml[i]);
 		if (held[i])
@@ -278,6 +285,12 @@ static void measure_runs(struct kunit *test, const char *op, int nr,
 	KUNIT_EXPECT_LE(test, rounds_global(), most);
 }
 
+/* The least number of tlbie or hypercalls that flush @nr pages one by one, if so few are */
+static int pages_flushed(int nr)
+{
+	return mmu_has_feature(MMU_FTR_GTSE) && nr <= CEILING + 1 ? nr : 1;
+}
+
 /* Expects a round for @pages: each of them, or the PID, and @more. */
 static void expect_round(struct kunit *test, unsigned long pages, int more)
 {
@@ -288,6 +301,17 @@ static void expect_round(struct kunit *test, unsigned long pages, int more)
 			!mmu_has_feature(MMU_FTR_GTSE) || pid ? 1 : (int)pages);
 	KUNIT_EXPECT_LE(test, rounds_global(),
 			pid ? PID_ROUNDS + more : (int)pages + FIXUPS + more);
+}
+
+/* Expects @runs at least, with a flush of the whole PID for each. */
+static void expect_runs(struct kunit *test, int runs)
+{
+	int each = 1;
+
+	if (mmu_has_feature(MMU_FTR_GTSE))
+		each += cpu_has_feature(CPU_FTR_P9_TLBIE_STQ_BUG) +
+			cpu_has_feature(CPU_FTR_P9_TLBIE_ERAT_BUG);
+	KUNIT_EXPECT_GE(test, rounds_global(), runs * each);
 }
 
 /* Every one of them before the lock of a PMD table is dropped */
@@ -307,8 +331,8 @@ static void size_desc(const int *nr, char *desc)
 
 KUNIT_ARRAY_PARAM(size, sizes, size_desc);
 
-/* What the tables that munmap() frees may add: a round of their own */
-#define TABLES_MORE	4
+/* What tables that are freed add to a flush by pages: the page-walk cache */
+#define TABLES_MORE	1
 
 /* Broken: munmap of a large process flushes the TLB for each huge page. */
 static void munmap_flushes_once(struct kunit *test)
@@ -316,14 +340,14 @@ static void munmap_flushes_once(struct kunit *test)
 	const int nr = *(const int *)test->param_value;
 
 	measure(test, "munmap_thp", nr, map_huge, vm_munmap);
-	expect_round(test, nr, TABLES_MORE);
+	expect_round(test, nr, nr > CEILING ? 0 : TABLES_MORE);
 }
 
 /* Broken: as above, for memory that processes share. */
 static void munmap_of_shmem_flushes_once(struct kunit *test)
 {
 	measure(test, "munmap_shmem_thp", 64, map_shmem, vm_munmap);
-	expect_round(test, 64, TABLES_MORE);
+	expect_round(test, 64, 0);
 	/* Where faults are excluded the lock need not be held that long. */
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&rounds.locked));
 }
@@ -332,7 +356,7 @@ static void munmap_of_shmem_flushes_once(struct kunit *test)
 static void munmap_of_sysv_shm_flushes_once(struct kunit *test)
 {
 	measure(test, "munmap_sysv_thp", 64, map_sysv, vm_munmap);
-	expect_round(test, 64, TABLES_MORE);
+	expect_round(test, 64, 0);
 	/* Where faults are excluded the lock need not be held that long. */
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&rounds.locked));
 }
@@ -343,7 +367,7 @@ static void munmap_of_sysv_shm_flushes_once(struct kunit *test)
 static void munmap_of_a_mixture_flushes_once(struct kunit *test)
 {
 	measure(test, "munmap_mixed", 64, map_mixed, vm_munmap);
-	expect_round(test, 64, TABLES_MORE);
+	expect_round(test, 64, 0);
 }
 
 static int map_over(unsigned long addr, size_t len)
@@ -356,7 +380,7 @@ static int map_over(unsigned long addr, size_t len)
 static void map_fixed_flushes_once(struct kunit *test)
 {
 	measure(test, "map_fixed_thp", 64, map_huge, map_over);
-	expect_round(test, 64, TABLES_MORE);
+	expect_round(test, 64, 0);
 }
 
 static int zap(unsigned long addr, size_t len)
@@ -370,9 +394,16 @@ static int zap(unsigned long addr, size_t len)
  */
 static void dontneed_flushes_huge_pages_at_once(struct kunit *test)
 {
-	measure_runs(test, "dontneed_thp", 64, map_huge, zap, 4 * PID_ROUNDS);
+	const int nr = *(const int *)test->param_value;
+
+	measure_runs(test, "dontneed_thp", nr, map_huge, zap, 4 * PID_ROUNDS);
+	expect_runs(test, DIV_ROUND_UP(nr, HUGE_RUN));
 	expect_locked(test);
 }
+
+static const int zapped[] = { HUGE_RUN, 2 * HUGE_RUN };
+
+KUNIT_ARRAY_PARAM(zapped, zapped, size_desc);
 
 /* Not shmem, as far as munmap() looks */
 static struct address_space_operations other_aops;
@@ -394,16 +425,37 @@ static int munmap_other_file(unsigned long addr, size_t len)
 	return ret;
 }
 
+static void put_folio(void *unused)
+{
+	if (rounds.folio)
+		folio_put(rounds.folio);
+	rounds.folio = NULL;
+}
+
+/* The first of the pages: it is in the run that is flushed first. */
+static unsigned long map_sysv_and_get(struct kunit *test, unsigned long start, int nr)
+{
+	unsigned long len = map_sysv(test, start, nr);
+	struct page *page;
+
+	put_folio(NULL);
+	KUNIT_ASSERT_EQ(test, 1, get_user_pages_fast_only(start, 1, 0, &page));
+	rounds.folio = page_folio(page);
+	return len;
+}
+
 /*
  * Broken: a file loses a write because writeback found its page unmapped and
  * clean; or munmap() flushes for each page.
  */
 static void munmap_of_a_file_flushes_before_rmap(struct kunit *test)
 {
-	measure_runs(test, "munmap_file_thp", 64, map_sysv, munmap_other_file,
+	ptwalk_at_end(test, put_folio, NULL);
+	measure_runs(test, "munmap_file_thp", 64, map_sysv_and_get, munmap_other_file,
 		     4 * PID_ROUNDS);
 	KUNIT_EXPECT_GT_MSG(test, atomic_read(&rounds.locked), 0,
 			    "flushed without the lock");
+	KUNIT_EXPECT_TRUE_MSG(test, rounds.mapped, "flushed after its rmap was removed");
 }
 
 /* The range begins in one PMD table and ends in the next one. */
@@ -419,6 +471,7 @@ static void run_of_huge_pages_ends_with_its_table(struct kunit *test)
 	measure_at(test, "dontneed_thp_across", across(16), 16, map_huge, zap);
 	/* need_resched() may end a run earlier. */
 	KUNIT_EXPECT_LE(test, rounds_global(), 16 + 6 * FIXUPS);
+	KUNIT_EXPECT_GE(test, rounds_global(), pages_flushed(16));
 	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[0]), 1);
 	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[1]), 1);
 	expect_locked(test);
@@ -491,8 +544,7 @@ static void dontneed_flushes_tables_at_once(struct kunit *test)
 {
 	const struct tables *t = test->param_value;
 	unsigned long pages = t->nr > 1 ? CEILING + 1 : t->full ? PTRS_PER_PTE : 1;
-	/* Most that one flush covers: RECLAIM_RUN in mm/memory.c */
-	int runs = DIV_ROUND_UP(t->nr, 16);
+	int runs = DIV_ROUND_UP(t->nr, TABLE_RUN);
 
 	need_reclaim(test);
 	measure(test, t->name, t->nr, t->full ? map_full : map_tables, zap);
@@ -500,6 +552,8 @@ static void dontneed_flushes_tables_at_once(struct kunit *test)
 	expect_round(test, pages, 1 + runs * PID_ROUNDS);
 	if (t->nr == 1)
 		expect_round(test, pages, 1);
+	else
+		expect_runs(test, runs);
 	KUNIT_EXPECT_NULL(test, ptwalk_table(current->mm, PTWALK_BASE));
 	expect_locked(test);
 }
@@ -514,12 +568,6 @@ static void run_of_tables_ends_with_its_table(struct kunit *test)
 	KUNIT_EXPECT_GE(test, atomic_read(&rounds.held[1]), 1);
 	expect_locked(test);
 	KUNIT_EXPECT_LE(test, rounds_global(), 4 * PID_ROUNDS);
-}
-
-/* The least number of tlbie or hypercalls that flush @nr pages one by one, if so few are */
-static int pages_flushed(int nr)
-{
-	return mmu_has_feature(MMU_FTR_GTSE) && nr <= CEILING + 1 ? nr : 1;
 }
 
 /*
@@ -599,7 +647,7 @@ static struct kunit_case radix_cases[] = {
 	KUNIT_CASE(munmap_of_a_mixture_flushes_once),
 	KUNIT_CASE(munmap_of_a_file_flushes_before_rmap),
 	KUNIT_CASE(map_fixed_flushes_once),
-	KUNIT_CASE(dontneed_flushes_huge_pages_at_once),
+	KUNIT_CASE_PARAM(dontneed_flushes_huge_pages_at_once, zapped_gen_params),
 	KUNIT_CASE(run_of_huge_pages_ends_with_its_table),
 	KUNIT_CASE(run_without_memory_fits_the_gather),
 	KUNIT_CASE_PARAM(dontneed_flushes_tables_at_once, tables_gen_params),

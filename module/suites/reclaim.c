@@ -1514,10 +1514,12 @@ static void give_back_too(void *arg, unsigned int id)
 	msleep(1);
 }
 
-/* Whether faults may make a huge page of number @i, in a race of tables with huge pages. */
-static bool may_be_huge(unsigned int i)
+/* Of all, so that it stays one VMA, and one MADV_DONTNEED has runs as long as can be. */
+static void let_faults_make_huge(struct race *race, bool huge)
 {
-	return i % 4 < 2;
+	if (do_madvise(race->mm, race->base, (race->nr + 1) * PMD_SIZE,
+		       huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+		atomic_inc(&race->failed);
 }
 
 /*
@@ -1543,15 +1545,15 @@ static void mm_collapse_huge_page(void *data, struct mm_struct *mm, int succeede
 		atomic_inc(&race->collapsed);
 }
 
-/* Faults make a table there, which is collapsed unless threads use its pages. */
+/* If there is a table, it is collapsed unless threads use its pages. */
 static void collapse_one(struct race *race, unsigned long addr)
 {
-	if (put_user(1, (u64 __user *)(addr + PAGE_SIZE)) ||
-	    do_madvise(race->mm, addr, PMD_SIZE, MADV_HUGEPAGE))
+	if (put_user(1, (u64 __user *)(addr + PAGE_SIZE)))
 		atomic_inc(&race->failed);
+	WRITE_ONCE(race->collapser, current);
+	let_faults_make_huge(race, true);
 	do_madvise(race->mm, addr, PMD_SIZE, MADV_COLLAPSE);
-	if (do_madvise(race->mm, addr, PMD_SIZE, MADV_NOHUGEPAGE))
-		atomic_inc(&race->failed);
+	WRITE_ONCE(race->collapser, NULL);
 }
 
 static void collapse_each(void *arg, unsigned int id)
@@ -1560,11 +1562,7 @@ static void collapse_each(void *arg, unsigned int id)
 	unsigned int i;
 
 	for (i = 0; i < race->nr; i++) {
-		if (may_be_huge(i))
-			continue;
-		WRITE_ONCE(race->collapser, current);
 		collapse_one(race, race->base + i * PMD_SIZE);
-		WRITE_ONCE(race->collapser, NULL);
 		msleep(20);
 	}
 }
@@ -1628,6 +1626,8 @@ static struct race *race_with_stores(struct kunit *test, unsigned long base,
 	       !atomic_read(&race->failed); rounds++) {
 		count_huge(race);
 		give_back(race, nr);
+		if (all && rounds % 2 == 0)
+			let_faults_make_huge(race, rounds % 4 == 0);
 		/* In every second round let stores be counted. */
 		if (rounds % 2)
 			usleep_range(100, 200);
@@ -1683,20 +1683,13 @@ static void no_store_is_lost_by_parts(struct kunit *test)
  */
 static void no_store_is_lost_in_a_run(struct kunit *test)
 {
-	struct mm_struct *mm = ptwalk_mm_enter(test);
 	struct race *race;
-	unsigned int i;
 
+	ptwalk_mm_enter(test);
 	ptwalk_need_thp(test);
 	if (num_online_cpus() < NR_THREADS + 2)
 		kunit_skip(test, "needs %d CPUs", NR_THREADS + 2);
 	ptwalk_map(test, RUN_BASE, (NR_RUN + 1) * PMD_SIZE);
-	/* Every second one may be huge. */
-	for (i = 0; i < NR_RUN; i++)
-		KUNIT_ASSERT_EQ(test, 0,
-				do_madvise(mm, RUN_BASE + i * PMD_SIZE, PMD_SIZE,
-					   may_be_huge(i) ? MADV_HUGEPAGE :
-							    MADV_NOHUGEPAGE));
 	race = race_with_stores(test, RUN_BASE, NR_RUN, true, false);
 	KUNIT_EXPECT_GT(test, race->huge, 0);
 	KUNIT_EXPECT_GT(test, atomic_read(&race->collapsed), 0);

@@ -652,21 +652,24 @@ static void switch_leaves_no_walk_behind(struct kunit *test)
 {
 	struct storm *s = ptwalk_zalloc(test, sizeof(*s));
 	struct ptwalk_crew *crew;
-	int i, left = 0;
+	unsigned long end = ptwalk_race_end();
+	int i, seen = 0, left = 0;
 
 	s->mm = enter(test);
 	s->gup = true;
 	fill_pages(test);
 	crew = start_storm(test, s);
 	switch_off(test);
-	for (i = 0; i < NR_SWITCHES; i++) {
+	for (i = 0; i < NR_SWITCHES || ptwalk_race_is_on(end, seen); i++) {
 		lockless_walk_track(true);
+		seen += walks_anywhere();
 		lockless_walk_sync(s->mm);
 		lockless_walk_track(false);
 		left += walks_anywhere();
 	}
 	lockless_walk_track(true);
 	ptwalk_crew_stop(crew);
+	KUNIT_EXPECT_GT_MSG(test, seen, 0, "no walk was tracked");
 	KUNIT_EXPECT_EQ(test, left, 0);
 	KUNIT_EXPECT_EQ(test, lockless_walk_count(s->mm), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->wrong), 0);
