@@ -286,6 +286,10 @@ test_key_ignores_comments() {
 	! change guest/bench.c '/* One line */' '/* First line' ' * Middle' ' *' ' */' '	/* In code */' ||
 		fail 'the key changes with a comment'
 	! change "$patch" '+ * Middle' || fail 'the key changes with a comment of a patch'
+	printf '%s\n' 'diff --git a/mm/x.c b/mm/x.c' '--- a/mm/x.c' '+++ b/mm/x.c' '@@ -1,2 +1,2 @@' ' int x;' \
+		'-/* one */' '+/* other */' >patches/v6.12/9999-comments.patch
+	[ "$(copy_key v6.12 proof check)" = "$key" ] || fail 'the key changes with a patch that changes only comments'
+	rm patches/v6.12/9999-comments.patch
 	for line in 'int i; /* behind code */' '*p = 1;' '#define X'; do
 		change guest/bench.c "$line" || fail "the key does not change with $line"
 	done

@@ -14,7 +14,7 @@ ONLY_COMMENT='^[+ -]?[[:space:]]*(/[*].*[*]/|/[*]([^/]|[^*]/)*|[*]|[*]/|[*] .*)$
 
 # ledger_key: LEDGER_KEY becomes the keys of all that results depend on: the patches without
 # their messages, line numbers and documents, the modules, the programs, the machines and
-# configurations; all without lines that are only comment.  A word NAME=KEY for each of:
+# configurations; all without patches and lines that are only comment.  A word NAME=KEY for each of:
 #	all		everything
 #	ARCH		what is booted there in the usual configuration
 #	ARCH-core	likewise, without the suites
@@ -25,7 +25,10 @@ ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		dir=$(mktemp -d)
 		{
-			series_files | xargs sed -s -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }'
+			series_files | while read -r file; do
+				hunks=$(sed -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }' "$file")
+				! sed '/^--- /d; /^+++ /d' <<<"$hunks" | grep '^[+-]' | grep -qvE "$ONLY_COMMENT" || echo "$hunks"
+			done
 			cd "$top" || exit
 			find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
 				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
