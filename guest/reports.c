@@ -490,7 +490,7 @@ static void one_call_frees_all_tables(void)
 
 static int to_sleeper[2];
 
-/* Whether the TLB of another CPU is flushed by an interrupt */
+/* Whether another CPU is interrupted to flush its TLB: not by INVLPGB or a hypervisor */
 #ifdef __x86_64__
 #define BY_INTERRUPTS	true
 #else

@@ -19,7 +19,10 @@
 #define FIXUPS		2
 /* The whole PID: what is taken where the ceiling is exceeded */
 #define PID_ROUNDS	(1 + FIXUPS)
-/* PMDs that one flush covers, at most: ZAP_HUGE_RUN and RECLAIM_RUN in mm/memory.c */
+/*
+ * PMDs that one flush covers, at most: ZAP_HUGE_RUN in mm/huge_memory.c, and RECLAIM_RUN
+ * in mm/memory.c
+ */
 #define HUGE_RUN	64
 #define TABLE_RUN	16
 
@@ -331,7 +334,7 @@ static void size_desc(const int *nr, char *desc)
 
 KUNIT_ARRAY_PARAM(size, sizes, size_desc);
 
-/* What tables that are freed add to a flush by pages: the page-walk cache */
+/* What tables that are freed add at most: a flush of the page-walk cache */
 #define TABLES_MORE	1
 
 /* Broken: munmap of a large process flushes the TLB for each huge page. */

@@ -27,7 +27,7 @@ ledger_key() {
 		{
 			series_files | while read -r file; do
 				hunks=$(sed -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }' "$file")
-				! sed '/^--- /d; /^+++ /d' <<<"$hunks" | grep '^[+-]' | grep -qvE "$ONLY_COMMENT" || echo "$hunks"
+				! sed '/^--- /d; /^+++ /d' <<<"$hunks" | grep '^[+-]' | grep -vE "$ONLY_COMMENT" >/dev/null || echo "$hunks"
 			done
 			cd "$top" || exit
 			find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
