@@ -25,10 +25,15 @@ ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		dir=$(mktemp -d)
 		{
-			series_files | while read -r file; do
-				hunks=$(sed -n '/^diff --git /,$ { /^index /d; s/^@@ .*//; p }' "$file")
-				! sed '/^--- /d; /^+++ /d' <<<"$hunks" | grep '^[+-]' | grep -vE "$ONLY_COMMENT" >/dev/null || echo "$hunks"
-			done
+			series_files | ONLY_COMMENT=$ONLY_COMMENT xargs awk '
+				function finish() { if (code) printf "%s", text; text = ""; code = begun = 0 }
+				FNR == 1 { finish() }
+				/^diff --git / { begun = 1 }
+				!begun || /^index / { next }
+				/^@@ / { $0 = "" }
+				{ text = text $0 "\n" }
+				/^[+-]/ && !/^(---|[+][+][+]) / && $0 !~ ENVIRON["ONLY_COMMENT"] { code = 1 }
+				END { finish() }'
 			cd "$top" || exit
 			find Kconfig.fragment guest module scripts/arch scripts/configs -type f \
 				\( -name '*.[chS]' -o -name Kbuild -o -name Makefile -o -name '*.conf' -o -name '*.config' \
