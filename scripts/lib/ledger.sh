@@ -25,6 +25,7 @@ ledger_key() {
 	[ -n "${LEDGER_KEY-}" ] || LEDGER_KEY=$(
 		dir=$(mktemp -d)
 		{
+			# shellcheck disable=SC2016	# $0 is of awk
 			series_files | ONLY_COMMENT=$ONLY_COMMENT xargs awk '
 				function finish() { if (code) printf "%s", text; text = ""; code = begun = 0 }
 				FNR == 1 { finish() }
