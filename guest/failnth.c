@@ -519,7 +519,7 @@ static long settled_table_pages(void)
 	return last;
 }
 
-/* How many more than @before there are; what waits to be freed is waited for. */
+/* By how many pages the tables exceed @before, when those that RCU frees are gone. */
 static long more_table_pages(long before)
 {
 	double end = now() + 5;
