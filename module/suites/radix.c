@@ -101,6 +101,7 @@ static void rounds_start(void)
 	atomic_set(&rounds.locked, 0);
 	for (i = 0; i < 2; i++)
 		atomic_set(&rounds.held[i], 0);
+	rounds.mapped = false;
 	ptwalk_ipi_start();
 	WRITE_ONCE(rounds.task, current);
 }
