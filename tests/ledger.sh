@@ -218,12 +218,16 @@ part() { sed '/^$/d; /report/d; /^===/d; s/  */ /g' Documentation/parts.rst; }
 
 test_results_of_each_base() {
 	local new old
-	only_parts variants crossbuild bench
+	only_parts configurations crossbuild bench
+	printf '%s\n' 'run x86_64 x86 patched - kunit' 'variants x86_64 x86 patched rt kunit,torture' \
+		'variants ppc64le radix base 4k kunit' >scripts/matrix.list
 	new=$(copy_key v7.3 proof check) old=$(copy_key v6.12 proof check)
 	{
 		printf '%s\t%s\tv6.12\t%s\t2026-01-01\t%s\n' bench fork "$old" 'fork: 12' \
 			crossbuild arm64 "$new" '104 objects' \
-			kunit x86/patched/rt "$old" '80 passed' torture x86/patched/rt older 'SUCCESS, 60 s'
+			kunit x86/patched/rt "$old" '80 passed' torture x86/patched/rt older 'SUCCESS, 60 s' \
+			kunit virt/base "$old" '70 passed' kunit x86_64/patched-pae "$old" built \
+			cases radix/base/4k "$old" '3 passed' cases x86/patched/rt "$old" '2 passed'
 		printf '%s\t%s\tv7.3\t%s\t2026-02-01\t%s\n' bench fork "$new" 'fork: 73' \
 			crossbuild arm64 "$new" '105 objects' \
 			kunit x86/patched/rt "$new" '90 passed'
@@ -233,9 +237,14 @@ test_results_of_each_base() {
 	part | sed '/^ A nanosecond /,$d' >"$T/out"
 	cat "$T/out"
 	diff - "$T/out" <<-'END'
-	base machine/flavor/variant suites torture date tree
-	v6.12 x86/patched/rt 80 passed SUCCESS, 60 s 2026-01-01 older
-	v7.3 x86/patched/rt 90 passed \- 2026-02-01 this
+	base machine/flavor/variant suites torture date
+	v6.12 x86/patched not run \- \-
+	v6.12 x86/patched/rt 80 passed SUCCESS, 60 s, older 2026-01-01
+	v6.12 radix/base/4k 3 passed, only some cases \- 2026-01-01
+	v7.3 x86/patched not run \- \-
+	v7.3 x86/patched/rt 90 passed not run 2026-02-01
+	v7.3 radix/base/4k not run \- \-
+	v6.12 virt/base 70 passed \- 2026-01-01
 	base name compiled date tree
 	v6.12 arm64 104 objects 2026-01-01 older
 	v7.3 arm64 105 objects 2026-02-01 this
@@ -334,15 +343,15 @@ test_torture_is_recorded() {
 	cut -f2,6 "$T/b/v6.12/ledger" | sed -n 2p | diff - <(printf 'radix/patched/lockdep\tFAILURE, 60 s\n')
 }
 
-test_torture_tests_of_each_base() {
-	only_parts torture
-	printf 'torture\t%s\t%s\t%s\t2026-01-01\t%s\n' radix/patched v6.12 "$(copy_key v6.12 proof check)" 'SUCCESS, 1800 s' \
-		radix/patched/4k v6.12 older 'SUCCESS, 60 s' x86/patched v6.12 older 'SUCCESS, 20 s' \
-		radix/patched v7.3 "$(copy_key v7.3 proof check)" 'FAILURE, 20 s' >tests/ledger
+test_what_make_proof_ran() {
+	only_parts proof
+	sed -i "s/^ALL='.*/ALL='check static lava'/" scripts/proof
+	printf 'proof\t%s\tv6.12\t%s\t2026-01-01\t%s\n' check "$(copy_key v6.12 proof check)+scripts" '5 passed' \
+		lava older '4 passed' models older '1 passed' >tests/ledger
 	scripts/report
-	part | diff - <(printf '%s\n' 'base machine/flavor torture date tree' \
-		'v6.12 radix/patched SUCCESS, 1800 s 2026-01-01 this' 'v6.12 x86/patched SUCCESS, 20 s 2026-01-01 older' \
-		'v7.3 radix/patched FAILURE, 20 s 2026-01-01 this')
+	part | diff - <(printf '%s\n' 'base what last line date' 'v6.12 check 5 passed 2026-01-01' \
+		'v6.12 static not run \-' 'v6.12 lava 4 passed, older 2026-01-01' \
+		'v7.3 check not run \-' 'v7.3 static not run \-' 'v7.3 lava not run \-')
 }
 
 test_topics_that_stand_alone() {

@@ -133,7 +133,7 @@ key_of() {
 	esac
 	[ "$1" != torture ] || name=$name-core
 	case $1,$2 in
-	kunit,*/*/*|measure,*/*/*|torture,*/*/*) variant=$(word_of_key "+${2##*/}") ;;
+	kunit,*/*/*|cases,*/*/*|measure,*/*/*|torture,*/*/*) variant=$(word_of_key "+${2##*/}") ;;
 	proof,check|proof,static) variant=${PROOF_KEY-} ;;
 	esac
 	echo "$(word_of_key "$name")${variant:++$variant}"

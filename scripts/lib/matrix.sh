@@ -187,8 +187,8 @@ counted() {
 		}'
 }
 
-# judged CELL: prints the judge's lines, labelled; no line at all is a failure.  A usual run
-# is recorded in the ledger.
+# judged CELL [GLOB]: prints the judge's lines, labelled; no line at all is a failure.  A usual
+# run is recorded in the ledger, one of only some cases, GLOB, as "cases".
 judged() {
 	local lines name
 	name=$(cell_name "$1")
@@ -197,6 +197,8 @@ judged() {
 	if usual; then
 		counted <<<"$lines" | record kunit "$name"
 		measured "$1" | record measure "$name"
+	elif [ -n "${2-}" ] && APPEND=${APPEND%"ptwalk.filter=$2"} && APPEND=${APPEND% } && usual; then
+		counted <<<"$lines" | record cases "$name"
 	fi
 	label "$name" <<<"$lines"
 }
@@ -209,11 +211,11 @@ suite_kunit() {
 	[ -z "${2-}" ] || APPEND="ptwalk.filter=$2${APPEND:+ $APPEND}"
 	# Without the series races prove nothing, so they need not run for long.
 	case ${SHORT-}$1 in 1*|*' base '*) APPEND="$SHORT_RACES${APPEND:+ $APPEND}" ;; esac
-	in_run_dir "$(run_dir "$1")" boot_and_judge "$1"
+	in_run_dir "$(run_dir "$1")" boot_and_judge "$@"
 }
 boot_and_judge() {
 	boot_cell "$1" >&2 </dev/null || :
-	judged "$1"
+	judged "$@"
 }
 
 # suite_torture CELL [SECONDS]: TORTURE= is the default for SECONDS; without either, does nothing
