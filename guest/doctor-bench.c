@@ -332,9 +332,9 @@ static bool start_spinner(void)
 	if (!spinner_pid)
 		spin(last);
 	run_on(first);
-	while (spinner_pid > 0 && !atomic_load(&spinner->ready))
+	while (spinner_pid > 0 && !atomic_load(&spinner->ready) && !interrupted)
 		sched_yield();
-	return spinner_pid > 0;
+	return spinner_pid > 0 && atomic_load(&spinner->ready);
 }
 
 static void stop_spinner(void)
@@ -620,14 +620,20 @@ static const char *line_of(const char *text, const char *workload)
 	return lines[n];
 }
 
+static void print_value(const char *line, const char *name)
+{
+	const char *value = member(line, name);
+
+	if (value)
+		printf(" %8.1f", atof(value));
+	else
+		printf(" %8s", "-");
+}
+
 static void print_pair(const char *before, const char *after, const char *name)
 {
-	const char *b = member(before, name), *a = member(after, name);
-
-	if (b && a)
-		printf(" %8.1f %8.1f", atof(b), atof(a));
-	else
-		printf(" %8s %8s", b ? "" : "-", a ? "" : "-");
+	print_value(before, name);
+	print_value(after, name);
 }
 
 /* The value of a member as a text, printable, without quotes */
@@ -665,6 +671,8 @@ static void print_heads(const char *before, const char *after)
 		printf("The first result is not complete: bench was interrupted.\n");
 	if (!strcmp(text_of(after, "complete"), "false"))
 		printf("The second result is not complete: bench was interrupted.\n");
+	if (atol(text_of(before, "lost")) || atol(text_of(after, "lost")))
+		printf("Calls were lost, so numbers of CPUs may be too low.\n");
 	printf("\n");
 }
 
@@ -672,8 +680,8 @@ int compare(int argc, char **argv)
 {
 	const char *before, *after, *b, *a;
 
-	if (argc != 2) {
-		fprintf(stderr, "ptwalk-doctor: compare BEFORE AFTER\n");
+	if (argc != 2 || json) {
+		fprintf(stderr, "ptwalk-doctor: compare BEFORE AFTER (prints text only)\n");
 		return 2;
 	}
 	before = read_all(argv[0]);

@@ -152,13 +152,29 @@ static bool records(pid_t pid, const char *name, const char *file)
 	return number_in(path, "") == 1;
 }
 
+/* Whether stacks are sampled, or need not be */
+static bool samples(pid_t pid, const char *name)
+{
+	char path[160], line[16] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path),
+		 TRACEFS "instances/ptwalk-doctor-%d-%s/events/csd/csd_queue_cpu/trigger", pid, name);
+	f = fopen(path, "re");
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	return !strcmp(name, "tlb") || !strncmp(line, "stacktrace:", 11);
+}
+
 /* The last instance that it switches on; some kernels have only one of them. */
 static bool is_watching(pid_t pid)
 {
 	const char *name = has_instance(pid, "walkers") ? "walkers" : "tlb";
 
 	return records(pid, name, "events/csd/csd_queue_cpu/enable") &&
-	       records(pid, name, "tracing_on");
+	       records(pid, name, "tracing_on") && samples(pid, name);
 }
 
 static void watched(void (*work)(void))
@@ -239,6 +255,31 @@ static void who_counts_what_is_interrupted(void)
 	watched(collapse);
 	if (!same(doctors.walkers, modules.walkers))
 		fail("%ld CPUs interrupted, the doctor says %ld", modules.walkers, doctors.walkers);
+}
+
+/* Broken: where somebody else has set options of tracing, the doctor counts nothing. */
+static void who_counts_with_options_of_others(void)
+{
+	static const char * const others[] = { "context-info", "irq-info", "overwrite" };
+	char path[64];
+
+	if (!thp_size()) {
+		skip("no transparent huge pages");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(path, sizeof(path), TRACEFS "options/%s", others[i]);
+		if (!write_file(path, "0"))
+			fail("%s: %m", path);
+	}
+	watched(collapse);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(path, sizeof(path), TRACEFS "options/%s", others[i]);
+		write_file(path, "1");
+	}
+	if (!same(doctors.tlb, modules.tlb) || !same(doctors.walkers, modules.walkers))
+		fail("%ld and %ld CPUs interrupted, the doctor says %ld and %ld", modules.walkers,
+		     modules.tlb, doctors.walkers, doctors.tlb);
 }
 
 /*
@@ -396,6 +437,9 @@ static void doctor_says_what_is_missing(void)
 	rc = doctor(NULL, (char *)"who", (char *)"soon");
 	if (rc != 2)
 		fail("status %d for wrong usage", rc);
+	rc = doctor(NULL, (char *)"waste", (char *)"1x");
+	if (rc != 2)
+		fail("status %d for a PID that is none", rc);
 }
 
 /* Broken: a table is wider than the terminal. */
@@ -541,6 +585,39 @@ static void waste_is_what_unmapping_frees(void)
 	munmap(used, 2 * TABLES * SPAN);
 }
 
+#define LARGE_KB	(64L << 10)
+
+/* Broken: the doctor stalls a large process without being asked to look at it. */
+static void waste_leaves_out_large_processes(void)
+{
+	size_t len = (LARGE_KB / 4 + 64) * SPAN / 8;
+	volatile char *mem;
+	char pid[16];
+
+	if (sysconf(_SC_PAGESIZE) != 4096) {
+		skip("a table is smaller than a page");
+		return;
+	}
+	mem = map(AREA, len);
+	/* Reading maps the zero page. */
+	for (size_t at = 0; mem && at < len; at += SPAN / 8)
+		mem[at];
+	if (vmpte() <= LARGE_KB)
+		fail("%ld kB of page tables are not enough", vmpte());
+	if (doctor(NULL, (char *)"waste"))
+		fail("waste: %.150s", output);
+	expect_text("processes with more than 64 MB of page tables were left out");
+	expect_width();
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (strstr(output, program_invocation_short_name))
+		fail("it was not left out: %.150s", output);
+	if (doctor(NULL, (char *)"waste", (char *)"--json", pid))
+		fail("waste %s: %.150s", pid, output);
+	if (number("\"processes\"", "vmpte_kb") <= LARGE_KB)
+		fail("it is not shown if it is named: %.150s", output);
+	munmap((char *)mem, len);
+}
+
 /* Broken: ptwalk-doctor shows empty tables that the kernel keeps. */
 static void waste_finds_nothing(void)
 {
@@ -565,9 +642,11 @@ static void waste_finds_nothing(void)
 
 static const struct suite_case cases[] = {
 	CASE(who_counts_what_is_interrupted),
+	CASE(who_counts_with_options_of_others),
 	CASE(who_finds_nobody_interrupted),
 	CASE(who_tells_tlb_flushes_apart),
 	CASE(waste_is_what_unmapping_frees),
+	CASE(waste_leaves_out_large_processes),
 	CASE(waste_finds_nothing),
 	CASE(bench_gives_times_of_hardware_only),
 	CASE(text_fits_a_terminal),

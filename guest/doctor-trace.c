@@ -23,6 +23,7 @@
 #define PREFIX		"ptwalk-doctor-"
 #define REPORT_IT	"send this message and \"uname -r\" to the authors"
 #define SAMPLES		"32"	/* stacks a second, at most */
+#define DRAIN_SECONDS	10	/* to read what is left when nothing is recorded any more */
 
 const char * const walker_functions[] = {
 	"tlb_remove_table_smp_sync",	/* mm/mmu_gather.c: all CPUs */
@@ -73,6 +74,23 @@ static bool set(struct stream *s, const char *file, const char *text)
 	return write_file(path, text);
 }
 
+static const char *cure_of(int err)
+{
+	switch (err) {
+	case EPERM:
+	case EACCES:
+		return "run it on the host, outside a container and without lockdown; SELinux may refuse, too";
+	case EROFS:
+		return "run it on the host, or mount tracefs so that it can be written";
+	case ENOMEM:
+		return "free some memory, then run it again";
+	case EEXIST:
+	case EBUSY:
+		return "end the program that uses this directory, then rmdir it";
+	}
+	return "look for the reason in dmesg";
+}
+
 /* Instances of earlier runs that were killed */
 static void remove_stale(const char *top)
 {
@@ -88,7 +106,9 @@ static void remove_stale(const char *top)
 		if (!kill(atoi(d->d_name + strlen(PREFIX)), 0) || errno != ESRCH)
 			continue;
 		snprintf(path, sizeof(path), "%s/instances/%s", top, d->d_name);
-		rmdir(path);
+		if (rmdir(path))
+			missing(cure_of(errno), "%s, of a doctor that was killed: %s", path,
+				strerror(errno));
 	}
 	if (dir)
 		closedir(dir);
@@ -182,6 +202,14 @@ static bool make_filter(struct stream *s)
 	return true;
 }
 
+/*
+ * How the lines must look.  record-tgid is left alone: it is the same for all instances.
+ */
+static const char * const options[] = {
+	"context-info", "irq-info", "overwrite", "noraw", "nohex", "nobin", "nofields",
+	"noverbose", "nolatency-format", "noblock", "nostacktrace", "nouserstacktrace",
+};
+
 #define EVENT	"events/csd/csd_queue_cpu/"
 
 static void sample_stacks(struct stream *s)
@@ -204,28 +232,12 @@ static bool in_first_pid_namespace(void)
 	       !strcmp(link, "pid:[4026531836]");
 }
 
-static const char *cure_of(int err)
-{
-	switch (err) {
-	case EPERM:
-	case EACCES:
-		return "run it on the host, outside a container and without lockdown";
-	case EROFS:
-		return "run it on the host, or mount tracefs so that it can be written";
-	case ENOMEM:
-		return "free some memory, then run it again";
-	case EEXIST:
-	case EBUSY:
-		return "end the program that uses this directory, then rmdir it";
-	}
-	return "look for the reason in dmesg";
-}
-
 bool stream_open(struct stream *s, const char *name, const char * const *functions,
 		 bool stacks)
 {
 	const char *top;
 	char path[512];
+	int err;
 
 	memset(s, 0, sizeof(*s));
 	s->fd = -1;
@@ -257,21 +269,26 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 		return false;
 	}
 	set(s, "trace_clock", "mono");
+	/* An instance begins with the options of the top one; some kernels lack some. */
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		set(s, "trace_options", options[i]);
 	if (!set(s, EVENT "filter", s->filter)) {
-		missing(errno == EINVAL ? REPORT_IT : cure_of(errno),
-			"the kernel refuses \"%s\": %s", s->filter, strerror(errno));
-		stream_close(s);
+		err = errno;
+		stream_close(s);	/* before anything is written to a pipe */
+		missing(err == EINVAL ? REPORT_IT : cure_of(err),
+			"the kernel refuses \"%s\": %s", s->filter, strerror(err));
 		return false;
 	}
 	snprintf(path, sizeof(path), "%s/trace_pipe", s->dir);
 	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (s->fd < 0 || !stream_record(s, false) || !set(s, EVENT "enable", "1")) {
-		missing(cure_of(errno), "%s: %s", s->dir, strerror(errno));
+		err = errno;
 		stream_close(s);
+		missing(cure_of(err), "%s: %s", path, strerror(err));
 		return false;
 	}
 	if (stacks)
-		sample_stacks(s);
+		s->rearmed = 0;
 	return true;
 }
 
@@ -280,6 +297,9 @@ bool stream_record(struct stream *s, bool on)
 	if (s->dir[0] && !set(s, "tracing_on", on ? "1" : "0"))
 		return false;
 	s->recording = on;
+	/* Not before: the trigger counts down while nothing is recorded, too. */
+	if (on && s->dir[0] && s->rearmed >= 0)
+		sample_stacks(s);
 	return true;
 }
 
@@ -309,6 +329,10 @@ static bool parse_task(char *line, struct call *c)
 	if (!cpu)
 		return false;
 	*cpu = '\0';
+	/* "(TGID)" or "(-------)", with options/record-tgid */
+	p = cpu > line && cpu[-1] == ')' ? strrchr(line, '(') : NULL;
+	if (p)
+		*p = '\0';
 	dash = strrchr(line, '-');
 	if (!dash)
 		return false;
@@ -341,12 +365,13 @@ static void take_line(struct stream *s, void (*call)(const struct call *c),
 		return;
 	}
 	s->in_stack = false;
+	/* "CPU:3 [LOST 12 EVENTS]", or without a number */
 	p = strstr(line, " [LOST ");
-	if (!event && p) {
-		s->lost += atol(p + 7);
+	if (!event && p && !strncmp(line, "CPU:", 4)) {
+		s->lost += atol(p + 7) > 0 ? atol(p + 7) : 1;
 		return;
 	}
-	if (strstr(line, ": <stack trace>")) {
+	if (!event && strstr(line, ": <stack trace>")) {
 		s->sampling = true;
 		s->in_stack = s->stack_begins = parse_task(line, &s->stack_of);
 		return;
@@ -361,22 +386,22 @@ static void take_line(struct stream *s, void (*call)(const struct call *c),
 		s->failed = true;
 }
 
-void stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
+bool stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
 		 void (*frame)(const struct call *c, const char *function, bool first))
 {
 	struct pollfd fd = { .fd = s->fd, .events = POLLIN };
 	double end;
 	char buf[65536];
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (ms)
 		poll(&fd, 1, ms);
-	end = seconds_now() + 0.1;
+	end = seconds_now() + (s->recording ? 0.1 : DRAIN_SECONDS);
 	/* No stack is sampled while it is renewed: renew it only if some were used. */
 	if (s->recording && s->rearmed >= 0 && (s->sampling || s->lost) &&
 	    seconds_now() - s->rearmed > 1)
 		sample_stacks(s);
-	while ((s->recording ? !interrupted && seconds_now() < end : interrupted < 2) &&
+	while (seconds_now() < end && (s->recording ? !interrupted : interrupted < 2) &&
 	       (n = read(s->fd, buf, sizeof(buf))) > 0) {
 		for (ssize_t i = 0; i < n; i++) {
 			if (buf[i] != '\n') {
@@ -389,6 +414,8 @@ void stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
 			take_line(s, call, frame);
 		}
 	}
+	s->unread = !s->recording && n > 0;
+	return n > 0;
 }
 
 int stream_result(bool failed)

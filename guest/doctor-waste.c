@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ struct scan {
 };
 
 #define SCAN		_IOWR('f', 16, struct scan)
+#define PIECE		(4ULL << 30)	/* bytes that one call looks at: about 10 ms */
+#define LIMIT_KB	(64L << 10)	/* of tables: smaps holds mmap_lock for about 0.6 s */
 #define SCAN_MAPPED	((1 << 3) | (1 << 4))		/* present, or swapped */
 /* Present, swap, guard, write-protected by userfaultfd */
 #define PM_ENTRY	(1ULL << 63 | 1ULL << 62 | 1ULL << 58 | 1ULL << 57)
@@ -117,6 +120,8 @@ static bool scan(struct usage *u, int fd, uint64_t start, uint64_t end, int leve
 	int n;
 
 	while (arg.start < end && !interrupted) {
+		/* The kernel holds mmap_lock until it returns. */
+		arg.end = end - arg.start > PIECE ? arg.start + PIECE : end;
 		n = ioctl(fd, SCAN, &arg);
 		if (n < 0)
 			return false;
@@ -248,16 +253,18 @@ static void read_name(struct usage *u)
 /* Returns 0 or errno; ESRCH for what has no memory */
 static int examine(struct usage *u)
 {
-	long bytes = 0;
+	long bytes = 0, before = vmpte(u->pid);
 	int err;
 
-	if (vmpte(u->pid) <= 0)
+	if (before <= 0)
 		return ESRCH;
 	read_name(u);
 	err = look_at_all(u);
 	if (err || interrupted)
 		return err ?: EINTR;
 	u->vmpte = vmpte(u->pid);
+	if (u->vmpte > before)	/* What came meanwhile may not have been seen. */
+		u->vmpte = before;
 	for (int i = 0; i < LEVELS; i++)
 		bytes += u->tables[i] * geometry.bytes[i];
 	u->needed = bytes / 1024;
@@ -279,7 +286,7 @@ static int by_waste(const void *a, const void *b)
 }
 
 static struct usage *usages;
-static size_t nr_usages, refused;
+static size_t nr_usages, refused, large;
 
 static int add(int pid)
 {
@@ -306,6 +313,10 @@ static void add_all(void)
 		if (pid <= 0)
 			continue;
 		progress("process %d, %zu done", pid, nr_usages);
+		if (vmpte(pid) > LIMIT_KB) {
+			large++;
+			continue;
+		}
 		err = add(pid);
 		refused += err == EACCES || err == EPERM;
 	}
@@ -314,6 +325,7 @@ static void add_all(void)
 }
 
 #define SHOWN	20
+#define CURE	(geteuid() ? "run it as root" : "it needs CAP_SYS_PTRACE, and SELinux may refuse")
 
 static void print_text(void)
 {
@@ -337,7 +349,11 @@ static void print_text(void)
 		printf("%8s  %zu more\n", "...", nr_usages - SHOWN);
 	printf("%8s  %-16s %12ld %12ld %14ld\n", "", "all", all, all - empty, empty);
 	if (refused)
-		printf("\n%zu processes of others were left out: run it as root.\n", refused);
+		printf("\n%zu processes of others were left out: %s.\n", refused, CURE);
+	if (large)
+		printf("\n%zu processes with more than %ld MB of page tables were left out, because\n"
+		       "reading smaps holds their mmap_lock, maybe for seconds.  Give their PIDs if you\n"
+		       "accept that.\n", large, LIMIT_KB >> 10);
 }
 
 static void print_json(void)
@@ -355,8 +371,19 @@ static void print_json(void)
 		printf("%s\n    { \"pid\": %d, \"name\": %s, \"vmpte_kb\": %ld, \"needed_kb\": %ld, \"empty_kb\": %ld }",
 		       i ? "," : "", p->pid, quoted(p->name), p->vmpte, p->needed, wasted(p));
 	}
-	printf("\n  ],\n  \"vmpte_kb\": %ld,\n  \"empty_kb\": %ld,\n  \"refused\": %zu\n}\n",
-	       all, empty, refused);
+	printf("\n  ],\n  \"vmpte_kb\": %ld,\n  \"empty_kb\": %ld,\n  \"refused\": %zu,\n  \"large\": %zu\n}\n",
+	       all, empty, refused, large);
+}
+
+/* -1 if it is none */
+static int pid_of(const char *text)
+{
+	char *end;
+	long pid;
+
+	errno = 0;
+	pid = strtol(text, &end, 10);
+	return errno || *end || pid <= 0 || pid > INT_MAX ? -1 : pid;
 }
 
 int waste(int argc, char **argv)
@@ -364,7 +391,7 @@ int waste(int argc, char **argv)
 	int err, rc = 0;
 
 	for (int i = 0; i < argc; i++) {
-		if (atoi(argv[i]) <= 0) {
+		if (pid_of(argv[i]) <= 0) {
 			fprintf(stderr, "ptwalk-doctor: waste [PID...]\n");
 			return 2;
 		}
@@ -375,9 +402,11 @@ int waste(int argc, char **argv)
 		return missing("mount -t proc proc /proc, and a kernel with CONFIG_PROC_PAGE_MONITOR",
 			       "/proc/PID/smaps and pagemap: %s", strerror(errno));
 	for (int i = 0; i < argc && !interrupted; i++) {
-		err = add(atoi(argv[i]));
-		if (err && err != EINTR)
-			rc = missing(err == EACCES || err == EPERM ? "run it as root" : NULL,
+		err = add(pid_of(argv[i]));
+		if (err == ESRCH && !kill(pid_of(argv[i]), 0))
+			rc = missing(NULL, "process %s: it has no memory of its own", argv[i]);
+		else if (err && err != EINTR)
+			rc = missing(err == EACCES || err == EPERM ? CURE : NULL,
 				     "process %s: %s", argv[i], strerror(err));
 	}
 	if (!argc)

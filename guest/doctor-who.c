@@ -261,7 +261,8 @@ static void print_json(double took)
 {
 	printf("{\n  \"tool\": \"who\",\n");
 	print_machine();
-	printf("  \"seconds\": %.3f,\n  \"isolated\": \"%s\",\n", took, isolated_list);
+	printf("  \"seconds\": %.3f,\n  \"isolated\": \"%s\",\n  \"complete\": %s,\n", took, isolated_list,
+	       walkers.unread || walkers.failed || tlb.unread || tlb.failed ? "false" : "true");
 	printf("  \"walkers\": { \"cpus\": %ld, \"operations\": %ld, \"isolated\": %ld, \"lost\": %ld },\n",
 	       total.waits, total.ops, total.isolated, walkers.lost);
 	printf("  \"tlb\": { \"cpus\": %ld, \"isolated\": %ld, \"lost\": %ld },\n",
@@ -283,7 +284,9 @@ static void print_json(double took)
 static void print_lost(const struct stream *s, const char *what)
 {
 	if (s->lost)
-		printf("%ld more were lost because the buffer was full: %s\n", s->lost, what);
+		printf("At most %ld more were lost because the buffer was full: %s\n", s->lost, what);
+	if (s->unread)
+		printf("The rest of the buffer was not read, so there were more: %s\n", what);
 }
 
 #define SHOWN	20
@@ -351,6 +354,10 @@ static void print_text(double took)
 	       total.flushed_isolated);
 	print_lost(&walkers, "walkers");
 	print_lost(&tlb, "TLB flushes");
+	if (!total.flushes && !tlb.lost)
+		printf("Flushes by INVLPGB, TLBI, tlbie or a hypervisor are not counted.\n");
+	if (!total.waits && (walkers.lost || walkers.unread || walkers.failed))
+		return;
 	if (!total.waits) {
 		printf("\nNobody was interrupted to wait for page-table walkers.\n");
 		return;
@@ -362,6 +369,7 @@ static void print_text(double took)
 int who(int argc, char **argv)
 {
 	double seconds = 10, start, t = 0;
+	bool more = false;
 	char *end = NULL;
 
 	if (argc)
@@ -386,12 +394,13 @@ int who(int argc, char **argv)
 	while (!interrupted && (t = seconds_now() - start) < seconds) {
 		progress("%3.0f of %.0f s: %ld CPUs interrupted for walkers, %ld for TLBs",
 			 t, seconds, total.waits, total.flushes);
-		stream_read(&walkers, 100, wait_seen, frame_seen);
-		stream_read(&tlb, 0, flush_seen, NULL);
+		more = stream_read(&walkers, more ? 0 : 100, wait_seen, frame_seen);
+		more |= stream_read(&tlb, 0, flush_seen, NULL);
 	}
 	stream_record(&walkers, false);
 	stream_record(&tlb, false);
 	t = seconds_now() - start;
+	progress("reading what is left");
 	stream_read(&walkers, 0, wait_seen, frame_seen);
 	stream_read(&tlb, 0, flush_seen, NULL);
 	stream_close(&walkers);

@@ -29,18 +29,20 @@ static const char help[] =
 "       ptwalk-doctor waste [PID...]       how much memory empty page tables take\n"
 "       ptwalk-doctor bench [REPEATS]      what calls cost the caller and other CPUs\n"
 "       ptwalk-doctor compare BEFORE AFTER compares two files of \"bench --json\"\n"
-"       --json                             prints JSON instead of text\n"
+"       --json                             prints JSON instead of text (not compare)\n"
 "\n"
 "who    counts the CPUs that the kernel interrupts to wait until no CPU walks\n"
 "       page tables without a lock (GUP-fast, for instance), by process and\n"
 "       cause, and those that it interrupts to flush their TLBs.  It shows isolated\n"
 "       CPUs (isolcpus=, nohz_full=, cpuset partitions) separately.  Needs root.\n"
 "waste  compares VmPTE of each process, or of those given, with the tables that\n"
-"       its pages need.  Needs root for processes of other users.\n"
+"       its pages need.  Needs root for processes of other users.  Leaves out those\n"
+"       with more than 64 MB of page tables, unless they are given: reading smaps\n"
+"       holds their mmap_lock.\n"
 "bench  times collapse, munmap, MADV_DONTNEED and unsharing of hugetlb tables,\n"
 "       and how long they delay a spinning CPU.  Run it on both kernels.  As root\n"
 "       it also counts interrupts.  On an emulated machine (QEMU's TCG)\n"
-"       it only counts.\n"
+"       it only counts.  It makes the kernel interrupt all CPUs some hundred times.\n"
 "\n"
 "Ctrl-C ends a command early and prints the results so far.  Tracing uses an\n"
 "instance of its own, which is removed at the end.\n"
@@ -204,6 +206,7 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+	sigaction(SIGQUIT, &sa, NULL);
 	for (size_t i = 0; n > 1 && i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name)) {
 			rc = commands[i].run(n - 2, argv + 2);

@@ -83,6 +83,7 @@ struct call {
  * struct stream - calls of some functions, through an instance of tracing of its own
  * @functions: those that count
  * @lost: calls that are not counted because the buffer was full
+ * @unread: the rest of the buffer was not read
  * @failed: tracing did not give what it has to
  */
 struct stream {
@@ -91,7 +92,7 @@ struct stream {
 	size_t used;
 	int fd;
 	long lost;
-	bool failed, recording, sampling, in_stack, stack_begins;
+	bool failed, recording, sampling, in_stack, stack_begins, unread;
 	double rearmed;
 	struct call stack_of;
 };
@@ -124,13 +125,15 @@ bool stream_record(struct stream *s, bool on);
 
 /**
  * stream_read() - hand on what was recorded since the last time
- * @s: the stream; if it still records, only for 0.1 s or until Ctrl-C
+ * @s: the stream; for 0.1 s or until Ctrl-C if it still records, else for 10 s at most
  * @ms: wait so long if there is nothing; 0: do not wait
  * @call: called for each call
  * @frame: called for each line of a stack that was sampled, innermost first, and
  *	told whether the stack begins with it; may be NULL
+ *
+ * Return: whether there may be more.
  */
-void stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
+bool stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
 		 void (*frame)(const struct call *c, const char *function, bool first));
 
 /**
