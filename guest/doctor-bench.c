@@ -332,9 +332,14 @@ static bool start_spinner(void)
 	if (!spinner_pid)
 		spin(last);
 	run_on(first);
-	while (spinner_pid > 0 && !atomic_load(&spinner->ready) && !interrupted)
+	while (spinner_pid > 0 && !atomic_load(&spinner->ready)) {
+		if (interrupted) {
+			kill(spinner_pid, SIGKILL);
+			exit(1);
+		}
 		sched_yield();
-	return spinner_pid > 0 && atomic_load(&spinner->ready);
+	}
+	return spinner_pid > 0;
 }
 
 static void stop_spinner(void)

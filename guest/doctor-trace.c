@@ -94,10 +94,14 @@ static const char *cure_of(int err)
 /* Instances of earlier runs that were killed */
 static void remove_stale(const char *top)
 {
+	static bool done;
 	char path[512];
 	struct dirent *d;
 	DIR *dir;
 
+	if (done)
+		return;
+	done = true;
 	snprintf(path, sizeof(path), "%s/instances", top);
 	dir = opendir(path);
 	while (dir && (d = readdir(dir))) {
@@ -106,7 +110,7 @@ static void remove_stale(const char *top)
 		if (!kill(atoi(d->d_name + strlen(PREFIX)), 0) || errno != ESRCH)
 			continue;
 		snprintf(path, sizeof(path), "%s/instances/%s", top, d->d_name);
-		if (rmdir(path))
+		if (rmdir(path) && errno != ENOENT)
 			missing(cure_of(errno), "%s, of a doctor that was killed: %s", path,
 				strerror(errno));
 	}
@@ -283,6 +287,7 @@ bool stream_open(struct stream *s, const char *name, const char * const *functio
 	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (s->fd < 0 || !stream_record(s, false) || !set(s, EVENT "enable", "1")) {
 		err = errno;
+		*strrchr(path, '/') = '\0';
 		stream_close(s);
 		missing(cure_of(err), "%s: %s", path, strerror(err));
 		return false;
@@ -358,7 +363,7 @@ static void take_line(struct stream *s, void (*call)(const struct call *c),
 	char *line = s->line, *event = strstr(line, ": csd_queue_cpu: cpu="), *p;
 	struct call c;
 
-	if (!strncmp(line, " => ", 4)) {
+	if (!event && !strncmp(line, " => ", 4)) {
 		if (s->in_stack && frame)
 			frame(&s->stack_of, line + 4, s->stack_begins);
 		s->stack_begins = false;
@@ -392,7 +397,7 @@ bool stream_read(struct stream *s, int ms, void (*call)(const struct call *c),
 	struct pollfd fd = { .fd = s->fd, .events = POLLIN };
 	double end;
 	char buf[65536];
-	ssize_t n = 0;
+	ssize_t n = s->fd >= 0;	/* There may be something. */
 
 	if (ms)
 		poll(&fd, 1, ms);

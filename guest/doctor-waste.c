@@ -349,7 +349,7 @@ static void print_text(void)
 		printf("%8s  %zu more\n", "...", nr_usages - SHOWN);
 	printf("%8s  %-16s %12ld %12ld %14ld\n", "", "all", all, all - empty, empty);
 	if (refused)
-		printf("\n%zu processes of others were left out: %s.\n", refused, CURE);
+		printf("\n%zu processes of others were left out:\n%s.\n", refused, CURE);
 	if (large)
 		printf("\n%zu processes with more than %ld MB of page tables were left out, because\n"
 		       "reading smaps holds their mmap_lock, maybe for seconds.  Give their PIDs if you\n"

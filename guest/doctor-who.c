@@ -286,7 +286,7 @@ static void print_lost(const struct stream *s, const char *what)
 	if (s->lost)
 		printf("At most %ld more were lost because the buffer was full: %s\n", s->lost, what);
 	if (s->unread)
-		printf("The rest of the buffer was not read, so there were more: %s\n", what);
+		printf("The rest of the buffer was not read, so there may be more: %s\n", what);
 }
 
 #define SHOWN	20
