@@ -375,7 +375,7 @@ static void print_json(void)
 	       all, empty, refused, large);
 }
 
-/* -1 if it is none */
+/* Returns -1 if @text is not a PID */
 static int pid_of(const char *text)
 {
 	char *end;
