@@ -439,7 +439,7 @@ static void doctor_says_what_is_missing(void)
 		fail("status %d for wrong usage", rc);
 	rc = doctor(NULL, (char *)"waste", (char *)"1x");
 	if (rc != 2)
-		fail("status %d for a PID that is none", rc);
+		fail("status %d for an argument that is not a PID", rc);
 }
 
 /* Broken: a table is wider than the terminal. */

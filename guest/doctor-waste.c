@@ -388,7 +388,7 @@ static int pid_of(const char *text)
 
 int waste(int argc, char **argv)
 {
-	int err, rc = 0;
+	int pid, err, rc = 0;
 
 	for (int i = 0; i < argc; i++) {
 		if (pid_of(argv[i]) <= 0) {
@@ -402,8 +402,9 @@ int waste(int argc, char **argv)
 		return missing("mount -t proc proc /proc, and a kernel with CONFIG_PROC_PAGE_MONITOR",
 			       "/proc/PID/smaps and pagemap: %s", strerror(errno));
 	for (int i = 0; i < argc && !interrupted; i++) {
-		err = add(pid_of(argv[i]));
-		if (err == ESRCH && !kill(pid_of(argv[i]), 0))
+		pid = pid_of(argv[i]);
+		err = add(pid);
+		if (err == ESRCH && !kill(pid, 0))
 			rc = missing(NULL, "process %s: it has no memory of its own", argv[i]);
 		else if (err && err != EINTR)
 			rc = missing(err == EACCES || err == EPERM ? CURE : NULL,

@@ -44,8 +44,8 @@ static const char help[] =
 "       it also counts interrupts.  On an emulated machine (QEMU's TCG)\n"
 "       it only counts.  The kernel interrupts all CPUs some hundred times.\n"
 "\n"
-"Ctrl-C ends a command early and prints the results so far.  Tracing uses an\n"
-"instance of its own, which is removed at the end.\n"
+"Ctrl-C ends a command early and prints the results so far.  who and\n"
+"bench trace in instances of their own, which they remove at the end.\n"
 "Exit status: 0, 1 if something is missing, 2 for wrong usage.\n";
 
 int missing(const char *cure, const char *fmt, ...)

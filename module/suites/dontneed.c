@@ -40,13 +40,12 @@ static unsigned long page_addr(unsigned int i)
 		i % NR_PAGES * PAGE_SIZE;
 }
 
-/* Stores a value, and reads it again a moment later. */
-static void store_and_read(struct give_back *g, u64 __user *word)
+/* Stores @value, and reads it again a moment later. */
+static void store_and_read(struct give_back *g, u64 __user *word, u64 value)
 {
 	unsigned long begun, ended;
-	u64 value;
 
-	if (put_user(1, word)) {
+	if (put_user(value, word)) {
 		atomic_inc(&g->failed);
 		return;
 	}
@@ -67,10 +66,10 @@ static void store_in_all_pages(void *arg, unsigned int id)
 	struct give_back *g = arg;
 	unsigned int i;
 
-	for (i = 0; i < NR_REGIONS * NR_PAGES; i++) {
-		store_and_read(g, (u64 __user *)page_addr(i) + id);
-		g->stores[id]++;
-	}
+	/* Never the same value twice: see changes(). */
+	for (i = 0; i < NR_REGIONS * NR_PAGES; i++)
+		store_and_read(g, (u64 __user *)page_addr(i) + id,
+			       ++g->stores[id]);
 }
 
 /* A fault allocates small pages only if huge ones are not allowed. */
